@@ -1,0 +1,64 @@
+"""The command `shoplens`: its subcommands come from entry points, so each environment offers what it can run."""
+
+import sys
+from importlib.metadata import entry_points
+
+import click
+
+from schemas.errors import ShopLensError
+
+COMMANDS = "shoplens.commands"
+
+
+class InstalledCommands(click.Group):
+    """Loads a subcommand when it is asked for; one whose libraries are not installed says where it runs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(point.name for point in entry_points(group=COMMANDS))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        for point in entry_points(group=COMMANDS, name=cmd_name):
+            try:
+                command = point.load()
+            except ImportError as error:
+                return _unavailable(cmd_name, error)
+            assert isinstance(command, click.Command)
+            return command
+        return None
+
+
+def _unavailable(name: str, error: ImportError) -> click.Command:
+    @click.command(name, help="Not available in this environment.", context_settings={"ignore_unknown_options": True})
+    @click.argument("arguments", nargs=-1)
+    def command(arguments: tuple[str, ...]) -> None:
+        raise click.ClickException(
+            f"{name} needs {error.name}: run it from the environment that has it (docs/operations.md)"
+        )
+
+    return command
+
+
+@click.command(cls=InstalledCommands, name="shoplens")
+@click.version_option(package_name="shoplens")
+def shoplens() -> None:
+    """Visual product search: catalogs in, a published index out."""
+
+
+def main() -> None:
+    """Run; an expected error is one line and its exit code."""
+    try:
+        shoplens(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.Abort:
+        sys.exit(130)
+    except ShopLensError as error:
+        print(f"shoplens: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+"""A catalog's mapping file: which of its columns are ours. TOML, one file a shop.
+
+[source]
+format = "csv"                      # csv, jsonl, parquet or postgresql
+path = "catalog.csv"                # relative to the catalog folder; a Spark path or glob
+table = "shop.products"             # postgresql only; a table or a (query)
+
+[columns]                           # ours = theirs; text with {braces} is a template over their columns
+product_id = "sku"
+title = "{name} {variant}"
+
+[images]
+columns = ["photo_1", "photo_2"]    # or  column = "photos" and separator = "|"
+template = "images/{image}.jpg"     # or a template
+base = "https://shop.example/"      # what relative links are joined to; the catalog folder where absent
+
+[attributes]                        # any others, by name
+material = "fabric"
+
+[defaults]                          # for columns the source lacks
+currency = "EUR"
+"""
+
+import re
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from schemas.errors import MappingInvalid
+
+SOURCE_FORMATS = ("csv", "jsonl", "parquet", "postgresql")
+MAPPED_COLUMNS = (
+    "product_id", "title", "description", "brand", "category", "colour", "price", "currency", "in_stock",
+    "group_id", "created_at", "updated_at", "deleted",
+)  # fmt: skip
+
+_FIELD = re.compile(r"\{([^{}]+)\}")
+
+
+@dataclass(frozen=True)
+class ImageLinks:
+    """Where a row's links stand: exactly one of `columns`, `column` (with `separator`) and `template`."""
+
+    columns: tuple[str, ...] = ()
+    column: str | None = None
+    separator: str = "|"
+    template: str | None = None
+    base: str | None = None
+
+
+@dataclass(frozen=True)
+class CatalogMapping:
+    """A parsed mapping file. `columns` and `attributes`: our name → their column, or a template over theirs."""
+
+    source_format: str
+    source_path: str
+    source_table: str | None
+    encoding: str
+    columns: dict[str, str]
+    images: ImageLinks
+    attributes: dict[str, str] = field(default_factory=dict)
+    defaults: dict[str, str | float | bool] = field(default_factory=dict)
+
+    @property
+    def source_columns(self) -> tuple[str, ...]:
+        """Their columns that this mapping reads, sorted."""
+        expressions = [*self.columns.values(), *self.attributes.values(), *self.images.columns]
+        expressions += [text for text in (self.images.column, self.images.template) if text]
+        return tuple(sorted({name for text in expressions for name in fields_of(text)}))
+
+
+def fields_of(expression: str) -> tuple[str, ...]:
+    """Their columns in a mapping's right-hand side: those in braces, or the whole text where it has none."""
+    return tuple(_FIELD.findall(expression)) or (expression,)
+
+
+def is_template(expression: str) -> bool:
+    return _FIELD.search(expression) is not None
+
+
+def read_mapping(path: Path) -> CatalogMapping:
+    """Read and check a mapping file. Raises MappingInvalid, naming the file, the key and what to write."""
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise MappingInvalid(f"no mapping file at {path}: give one with --mapping") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise MappingInvalid(f"{path} is no TOML: {error}") from error
+    return parse_mapping(document, str(path))
+
+
+def parse_mapping(document: dict[str, Any], name: str) -> CatalogMapping:
+    """Check a parsed mapping document; `name` stands in errors. Raises MappingInvalid."""
+    unknown = sorted(set(document) - {"source", "columns", "images", "attributes", "defaults"})
+    if unknown:
+        raise MappingInvalid(f"{name}: unknown section [{unknown[0]}]")
+    source = _section(document, "source", name)
+    columns = _text_values(_section(document, "columns", name), name, "columns")
+    source_format = str(source.get("format", "csv"))
+    if source_format not in SOURCE_FORMATS:
+        raise MappingInvalid(f"{name}: source.format is {source_format!r}, not one of {', '.join(SOURCE_FORMATS)}")
+    if source_format == "postgresql" and not source.get("table"):
+        raise MappingInvalid(f"{name}: source.table is needed for postgresql")
+    for ours in columns:
+        if ours not in MAPPED_COLUMNS:
+            raise MappingInvalid(f"{name}: columns.{ours} is unknown: use one of {', '.join(MAPPED_COLUMNS)}")
+    if "product_id" not in columns:
+        raise MappingInvalid(f'{name}: columns.product_id is missing: write product_id = "their column"')
+    defaults = dict(document.get("defaults", {}))
+    for ours in defaults:
+        if ours not in MAPPED_COLUMNS:
+            raise MappingInvalid(f"{name}: defaults.{ours} is unknown")
+    return CatalogMapping(
+        source_format=source_format,
+        source_path=str(source.get("path", "")),
+        source_table=source.get("table"),
+        encoding=str(source.get("encoding", "utf-8")),
+        columns=columns,
+        images=_image_links(_section(document, "images", name), name),
+        attributes=_text_values(document.get("attributes", {}), name, "attributes"),
+        defaults=defaults,
+    )
+
+
+def _section(document: dict[str, Any], key: str, name: str) -> dict[str, Any]:
+    section = document.get(key)
+    if not isinstance(section, dict):
+        raise MappingInvalid(f"{name}: section [{key}] is missing")
+    return section
+
+
+def _text_values(section: dict[str, Any], name: str, key: str) -> dict[str, str]:
+    for ours, theirs in section.items():
+        if not isinstance(theirs, str) or not theirs:
+            raise MappingInvalid(f"{name}: {key}.{ours} must be the name of a column, in quotes")
+    return dict(section)
+
+
+def _image_links(section: dict[str, Any], name: str) -> ImageLinks:
+    given = [key for key in ("columns", "column", "template") if section.get(key)]
+    if len(given) != 1:
+        raise MappingInvalid(f"{name}: [images] needs exactly one of columns, column or template")
+    return ImageLinks(
+        columns=tuple(section.get("columns", ())),
+        column=section.get("column"),
+        separator=str(section.get("separator", "|")),
+        template=section.get("template"),
+        base=section.get("base"),
+    )

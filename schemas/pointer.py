@@ -1,0 +1,91 @@
+"""CURRENT: the one small object that says which immutable files are live."""
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+
+from schemas.errors import Corrupt, SchemaTooNew
+
+POINTER_KEY = "CURRENT"
+POINTER_VERSION = 1
+HISTORY_LENGTH = 20
+
+
+@dataclass(frozen=True)
+class Served:
+    """A base build with its newest delta, and the model both were made with."""
+
+    build_id: str
+    model_id: str
+    delta_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Hold:
+    """Publishing waits until `shoplens index release`."""
+
+    reason: str
+    by: str
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One line of history: what a publish with `publish_id` made live."""
+
+    generation: int
+    publish_id: str
+    live: Served
+    interval_end: str
+    source_versions: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """CURRENT's content. `generation` only grows; `interval_end` and `source_versions` never go back in time."""
+
+    generation: int
+    interval_end: str
+    source_versions: dict[str, int]
+    live: Served
+    candidate: Served | None = None
+    previous: Served | None = None
+    traffic: dict[str, float] = field(default_factory=lambda: {"live": 1.0})
+    hold: Hold | None = None
+    history: tuple[Generation, ...] = ()
+    schema_version: int = POINTER_VERSION
+
+    def to_json(self) -> bytes:
+        return json.dumps(asdict(self), sort_keys=True, indent=1).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> "Pointer":
+        """Raises Corrupt where it is no pointer, SchemaTooNew where a later release wrote it."""
+        try:
+            fields = json.loads(data)
+            version = int(fields["schema_version"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise Corrupt(POINTER_KEY, "a pointer", repr(error)) from error
+        if version > POINTER_VERSION:
+            raise SchemaTooNew(POINTER_KEY, version, POINTER_VERSION)
+        try:
+            return cls(
+                **{
+                    **fields,
+                    "live": Served(**fields["live"]),
+                    "candidate": _optional_served(fields.get("candidate")),
+                    "previous": _optional_served(fields.get("previous")),
+                    "hold": Hold(**fields["hold"]) if fields.get("hold") else None,
+                    "history": tuple(
+                        Generation(**{**line, "live": Served(**line["live"])}) for line in fields.get("history", ())
+                    ),
+                }
+            )
+        except (KeyError, TypeError) as error:
+            raise Corrupt(POINTER_KEY, "a pointer", repr(error)) from error
+
+    def with_history(self, line: Generation) -> "Pointer":
+        """This pointer with `line` as the newest of the last twenty generations."""
+        return replace(self, history=(line, *self.history)[:HISTORY_LENGTH])
+
+
+def _optional_served(fields: dict[str, str | None] | None) -> Served | None:
+    return Served(**fields) if fields else None  # type: ignore[arg-type]

@@ -1,0 +1,39 @@
+"""Receipts: the last act of a job, and all that the next one reads of it."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+RECEIPT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What one job did for one interval.
+
+    `counts` are rows by name, `table_versions` Delta versions by table path after the job, `files` object keys
+    by role, `figures` measured numbers, `facts` the rest (build_id, model_id, skipped reason).
+    """
+
+    dag: str
+    job: str
+    interval_start: str
+    interval_end: str
+    counts: dict[str, int] = field(default_factory=dict)
+    table_versions: dict[str, int] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+    figures: dict[str, float] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+    schema_version: int = RECEIPT_VERSION
+
+    def to_json(self) -> bytes:
+        return json.dumps(asdict(self), sort_keys=True, indent=1).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> "Receipt":
+        return cls(**json.loads(data))
+
+
+def receipt_key(dag: str, interval_key: str, job: str) -> str:
+    """The object key, relative to the store: runs/<dag>/<interval_end>/<job>.json."""
+    return f"runs/{dag}/{interval_key}/{job}.json"

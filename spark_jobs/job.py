@@ -1,0 +1,109 @@
+"""What every job shares: its arguments, its receipt, its exit code."""
+
+import argparse
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from retrieval.objects import ObjectStore, open_store
+from schemas.errors import MissingReceipt, ShopLensError, StoreUnavailable
+from schemas.intervals import DataInterval, format_time_key, parse_time
+from schemas.receipts import Receipt, receipt_key
+
+log = logging.getLogger("shoplens")
+
+
+@dataclass(frozen=True)
+class JobContext:
+    """Where a job reads and writes, and for which interval. `as_of` is the recorded time of the run: no job reads the clock."""
+
+    job: str
+    dag: str
+    lake: str
+    store: ObjectStore
+    interval: DataInterval
+    as_of: str
+
+    def receipt_of(self, job: str) -> Receipt:
+        """What another job of the same run left. Raises MissingReceipt."""
+        key = receipt_key(self.dag, self.interval.key, job)
+        found = self.store.get(key)
+        if found is None:
+            raise MissingReceipt(f"no receipt {key} in {self.store.uri}: run {job} for this interval first")
+        return Receipt.from_json(found.data)
+
+    def write_receipt(self, receipt: Receipt) -> None:
+        self.store.put(receipt_key(self.dag, self.interval.key, self.job), receipt.to_json())
+
+    def receipt(self, **fields: object) -> Receipt:
+        """A receipt of this job and interval with the given fields."""
+        return Receipt(
+            dag=self.dag, job=self.job,
+            interval_start=format_time_key(self.interval.start), interval_end=self.interval.key,
+            **fields,  # type: ignore[arg-type]
+        )  # fmt: skip
+
+    @property
+    def uses_s3(self) -> bool:
+        return self.lake.startswith(("s3:", "s3a:"))
+
+
+def job_parser(description: str | None) -> argparse.ArgumentParser:
+    """A parser with the arguments that all jobs take."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--lake", required=True, help="folder or s3:// prefix of the Delta tables")
+    parser.add_argument("--store", required=True, help="folder or s3:// prefix of the object store")
+    parser.add_argument("--dag", default="manual", help="name under which receipts are kept")
+    parser.add_argument("--interval-start", required=True, type=parse_time, help="ISO 8601 with a zone")
+    parser.add_argument("--interval-end", required=True, type=parse_time, help="ISO 8601 with a zone")
+    parser.add_argument("--as-of", help="recorded time of the run (default: the interval's end)")
+    return parser
+
+
+def context_of(job: str, arguments: argparse.Namespace) -> JobContext:
+    interval = DataInterval(arguments.interval_start, arguments.interval_end)
+    as_of = parse_time(arguments.as_of) if arguments.as_of else interval.end
+    return JobContext(
+        job=job, dag=arguments.dag, lake=arguments.lake.rstrip("/"), store=open_store(arguments.store),
+        interval=interval, as_of=as_of.isoformat(),
+    )  # fmt: skip
+
+
+def run_job(
+    job: str,
+    parser: argparse.ArgumentParser,
+    body: Callable[[JobContext, argparse.Namespace], Receipt],
+    argv: Sequence[str] | None,
+) -> int:
+    """Parse, run, write the receipt last; an expected error is one line on stderr and its exit code."""
+    logging.basicConfig(
+        level=os.environ.get("SHOPLENS_LOG", "INFO"), stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
+    )
+    started = time.monotonic()
+    try:
+        arguments = parser.parse_args(argv)
+        context = context_of(job, arguments)
+        _refuse_unwritable(context.store)
+        receipt = body(context, arguments)
+        receipt.figures.setdefault("seconds", round(time.monotonic() - started, 3))
+        context.write_receipt(receipt)
+    except ShopLensError as error:
+        print(f"{job}: {error}", file=sys.stderr)
+        return error.exit_code
+    print(
+        json.dumps({"job": job, "interval_end": receipt.interval_end, **receipt.counts, **receipt.facts}, default=str)
+    )
+    return 0
+
+
+def _refuse_unwritable(store: ObjectStore) -> None:
+    """Find out before the work, not after it, that the receipt could not be written."""
+    key = "runs/.writable"
+    try:
+        store.put(key, b"")
+    except StoreUnavailable as error:
+        raise StoreUnavailable(f"{error}; nothing was started") from error

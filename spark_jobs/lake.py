@@ -1,0 +1,78 @@
+"""Delta tables as `schemas.tables` describes them: made on first use, refused when newer, merged with retries."""
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from delta.tables import DeltaTable
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+
+from schemas.errors import SchemaTooNew, TryAgain
+from schemas.tables import LAKE_VERSION, Table
+
+log = logging.getLogger("shoplens")
+Result = TypeVar("Result")
+
+_SCHEMA_PROPERTY = "shoplens.schema"
+_MERGE_ATTEMPTS = 6
+_CONFLICTS = ("ConcurrentModification", "ConcurrentAppend", "ConcurrentDelete", "ConcurrentTransaction",
+              "ConcurrentWrite", "MetadataChanged", "ProtocolChanged", "DELTA_CONCURRENT")  # fmt: skip
+
+
+class Lake:
+    """The tables under one root, through one Spark session."""
+
+    def __init__(self, spark: SparkSession, root: str) -> None:
+        self.spark, self.root = spark, root.rstrip("/").replace("s3://", "s3a://", 1)
+
+    def path(self, table: Table) -> str:
+        return f"{self.root}/{table.path}"
+
+    def ensure(self, table: Table) -> DeltaTable:
+        """The table, made if it is not there. Raises SchemaTooNew where a later release wrote it."""
+        builder = DeltaTable.createIfNotExists(self.spark).location(self.path(table))
+        for column in table.columns:
+            builder = builder.addColumn(column.name, column.sql_type, nullable=column.nullable, comment=column.comment)
+        properties = {_SCHEMA_PROPERTY: str(LAKE_VERSION), **table.properties}
+        if table.change_feed:
+            properties["delta.enableChangeDataFeed"] = "true"
+        if not DeltaTable.isDeltaTable(self.spark, self.path(table)):
+            for key, value in properties.items():
+                builder = builder.property(key, value)
+            builder.execute()
+        found = DeltaTable.forPath(self.spark, self.path(table))
+        version = int(found.detail().collect()[0]["properties"].get(_SCHEMA_PROPERTY, 0))
+        if version > LAKE_VERSION:
+            raise SchemaTooNew(self.path(table), version, LAKE_VERSION)
+        return found
+
+    def exists(self, table: Table) -> bool:
+        return DeltaTable.isDeltaTable(self.spark, self.path(table))
+
+    def read(self, table: Table, version: int | None = None) -> DataFrame:
+        """The table's rows, at a version where one is given; an empty table where there was none."""
+        self.ensure(table)
+        reader = self.spark.read.format("delta")
+        if version is not None:
+            reader = reader.option("versionAsOf", version)
+        return reader.load(self.path(table)).select(*table.column_names)
+
+    def version(self, table: Table) -> int:
+        """The newest Delta version."""
+        return int(self.ensure(table).history(1).collect()[0]["version"])
+
+
+def retry_conflicts(write: Callable[[], Result]) -> Result:
+    """Run a Delta write again, with jitter, when another writer won. Raises TryAgain after six losses."""
+    for attempt in range(_MERGE_ATTEMPTS):
+        try:
+            return write()
+        except PySparkException as error:
+            if not any(name in str(error) or name in type(error).__name__ for name in _CONFLICTS):
+                raise
+            log.info("lost a race for a Delta table, attempt %d", attempt + 1)
+            time.sleep(random.uniform(0.2, 1.0) * 2**attempt)
+    raise TryAgain("another job kept writing to the same table: run one writer a table (Airflow pool)")

@@ -1,0 +1,57 @@
+"""The Spark session of a job: Delta on, sized for a laptop unless the cluster says otherwise."""
+
+import os
+import sys
+
+from pyspark.sql import SparkSession
+
+from spark_jobs.jars import local_jars
+
+LOCAL_SETTINGS = {
+    "spark.sql.shuffle.partitions": "4",
+    "spark.databricks.delta.snapshotPartitions": "2",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.driver.memory": "2g",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+}
+DELTA_SETTINGS = {
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    "spark.sql.session.timeZone": "UTC",
+    # A photo is up to some MB: small batches bound the memory of a Python worker.
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "64",
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+    "spark.speculation": "false",
+}
+
+
+def open_session(name: str, *, s3: bool = False, settings: dict[str, str] | None = None) -> SparkSession:
+    """A session for one job. Under spark-submit (SHOPLENS_SPARK=cluster) the cluster's own settings and JARs stand."""
+    builder = SparkSession.builder.appName(name)
+    chosen = dict(DELTA_SETTINGS)
+    if os.environ.get("SHOPLENS_SPARK", "local") != "cluster":
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+        cores = os.environ.get("SHOPLENS_CORES", "2")
+        builder = builder.master(os.environ.get("SPARK_MASTER", f"local[{cores}]"))
+        chosen |= LOCAL_SETTINGS | {"spark.jars": ",".join(local_jars(s3=s3))}
+        if s3:
+            chosen |= _s3a_settings()
+    for key, value in (chosen | (settings or {})).items():
+        builder = builder.config(key, value)
+    session = builder.getOrCreate()
+    session.sparkContext.setLogLevel(os.environ.get("SHOPLENS_SPARK_LOG", "ERROR"))
+    return session
+
+
+def _s3a_settings() -> dict[str, str]:
+    """S3A against AWS_ENDPOINT_URL, as boto3 reads it."""
+    settings = {"spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem"}
+    if endpoint := os.environ.get("AWS_ENDPOINT_URL_S3", os.environ.get("AWS_ENDPOINT_URL")):
+        settings |= {
+            "spark.hadoop.fs.s3a.endpoint": endpoint,
+            "spark.hadoop.fs.s3a.path.style.access": "true",
+            "spark.hadoop.fs.s3a.endpoint.region": os.environ.get("AWS_REGION", "us-east-1"),
+        }
+    return settings
