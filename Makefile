@@ -1,0 +1,104 @@
+# Two commands are the whole set-up: `make demo` and `make test`. `make help` lists the rest.
+SHELL := /bin/bash
+.ONESHELL:
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3.11
+UV_VERSION := 0.13.9
+UV := .tools/uv/bin/uv
+ENVIRONMENTS := pipeline airflow online
+STAMPS := $(ENVIRONMENTS:%=.venv/%/.installed)
+PIPELINE := .venv/pipeline/bin
+AIRFLOW := .venv/airflow/bin
+ONLINE := .venv/online/bin
+PYTEST_ARGUMENTS ?=
+
+# What `make demo` takes: ONCE=1, CATALOG=folder MAPPING=file, PRODUCTS=600, PORT=8080, AIRFLOW_PORT=8081
+DEMO_ARGUMENTS := $(if $(ONCE),--once) $(if $(CATALOG),--catalog $(CATALOG)) $(if $(MAPPING),--mapping $(MAPPING)) \
+	$(if $(PRODUCTS),--products $(PRODUCTS)) $(if $(PORT),--port $(PORT)) $(if $(AIRFLOW_PORT),--airflow-port $(AIRFLOW_PORT))
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+.PHONY: tools
+tools: ## check that Python 3.11 and Java 17 are here
+	@command -v $(PYTHON) >/dev/null || { echo "make: Python 3.11 is missing: install python3.11 with venv, or name it: make PYTHON=/path/to/python3.11" >&2; exit 78; }
+	$(PYTHON) demo/preflight.py tools
+
+.PHONY: ports
+ports: tools
+	@$(PYTHON) demo/preflight.py ports $(if $(PORT),$(PORT),8080) $(if $(AIRFLOW_PORT),$(AIRFLOW_PORT),8081) 8793 8794
+
+$(UV): | tools
+	@echo "make: bootstrapping uv $(UV_VERSION)"
+	$(PYTHON) -m venv .tools/uv
+	.tools/uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+.venv/%/.installed: locks/%.txt setup.cfg pyproject.toml | $(UV)
+	@echo "make: installing the $* environment"
+	[ -x .venv/$*/bin/python ] || $(UV) venv --quiet --python $(PYTHON) .venv/$*
+	$(UV) pip sync --python .venv/$*/bin/python --require-hashes locks/$*.txt
+	$(UV) pip install --quiet --python .venv/$*/bin/python --no-deps --editable .
+	touch $@
+
+.jars/local/.resolved: spark_jobs/jars.py | .venv/pipeline/.installed
+	@echo "make: resolving the Spark JARs"
+	$(PIPELINE)/python -m spark_jobs.jars
+	touch $@
+
+.PHONY: environments
+environments: $(STAMPS) ## create the three environments from their lock files
+
+.PHONY: jars
+jars: .jars/local/.resolved ## resolve the Spark JARs, once, into .jars
+
+.PHONY: lock
+lock: $(UV) ## make the lock files from setup.cfg again
+	for name in $(ENVIRONMENTS); do
+	  $(UV) pip compile --quiet --no-header --generate-hashes --python-version 3.11 setup.cfg --extra $$name --extra dev -o locks/$$name.txt
+	done
+
+.PHONY: demo
+demo: ports $(STAMPS) .jars/local/.resolved ## run everything on a generated catalog, or CATALOG=folder MAPPING=file
+	@exec $(PIPELINE)/python -m demo.run $(DEMO_ARGUMENTS)
+
+.PHONY: test
+test: lint types test-fast test-full ## everything: lint, types, both tiers, in all three environments
+
+.PHONY: lint
+lint: $(STAMPS) ## ruff
+	@$(PIPELINE)/ruff check .
+	$(PIPELINE)/ruff format --check .
+
+.PHONY: types
+types: $(STAMPS) ## mypy, in the environment of each package
+	@$(PIPELINE)/mypy schemas retrieval spark_jobs demo bench tests/architecture tests/schemas tests/retrieval tests/spark_jobs tests/demo tests/bench tests/e2e
+	$(ONLINE)/mypy online tests/online
+	$(AIRFLOW)/mypy dags tests/dags
+
+.PHONY: test-fast
+test-fast: $(STAMPS) ## the fast tier: no JVM, no server
+	@$(PIPELINE)/pytest -q -m "not full and not gpu and not aws" --ignore tests/online --ignore tests/dags $(PYTEST_ARGUMENTS)
+	$(ONLINE)/pytest -q -m "not full" tests/online $(PYTEST_ARGUMENTS)
+	$(AIRFLOW)/pytest -q -m "not full" tests/dags $(PYTEST_ARGUMENTS)
+
+.PHONY: test-full
+test-full: $(STAMPS) .jars/local/.resolved ## the full tier: Spark, servers, a scheduler
+	@$(PIPELINE)/pytest -q -m "full and not gpu and not aws" --ignore tests/online --ignore tests/dags $(PYTEST_ARGUMENTS)
+	$(ONLINE)/pytest -q -m "full" tests/online $(PYTEST_ARGUMENTS)
+	$(AIRFLOW)/pytest -q -m "full" tests/dags $(PYTEST_ARGUMENTS)
+
+.PHONY: soak
+soak: $(STAMPS) .jars/local/.resolved ## the full tier with its long repetitions
+	@SHOPLENS_SOAK=1 $(MAKE) test-full
+
+.PHONY: format
+format: .venv/pipeline/.installed ## let ruff format and fix
+	@$(PIPELINE)/ruff check --fix .
+	$(PIPELINE)/ruff format .
+
+.PHONY: clean
+clean: ## remove what the demo and the tests left (environments stay)
+	rm -rf .run test-output spark-warehouse

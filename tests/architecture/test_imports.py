@@ -1,0 +1,70 @@
+"""Who may import whom: schemas ← retrieval ← {spark_jobs, online}; dags only schemas."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+OURS = {"schemas", "retrieval", "spark_jobs", "online", "dags", "demo", "bench", "tests"}
+MAY_IMPORT = {
+    "schemas": set(),
+    "retrieval": {"schemas"},
+    "spark_jobs": {"schemas", "retrieval"},
+    "online": {"schemas", "retrieval"},
+    "dags": {"schemas"},
+}
+FORBIDDEN_LIBRARIES = {
+    "schemas": {"numpy", "pyarrow", "boto3", "click", "pyspark", "torch", "flask", "airflow"},
+    "retrieval": {"pyspark", "delta", "airflow", "flask"},
+    "spark_jobs": {"airflow", "flask"},
+    "online": {"torch", "pyspark", "delta", "airflow", "open_clip", "transformers", "pandas"},
+    "dags": {"pyspark", "torch", "boto3", "delta", "faiss", "numpy"},
+}
+
+
+def imported_roots(path: Path) -> set[str]:
+    """The top-level packages that a module imports anywhere."""
+    roots: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            roots |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            roots.add(node.module.split(".")[0])
+    return roots
+
+
+def modules_of(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+@pytest.mark.parametrize("package", sorted(MAY_IMPORT))
+def test_a_package_imports_only_those_below_it(package: str) -> None:
+    trespasses = {
+        path.relative_to(ROOT).as_posix(): sorted(imported_roots(path) & OURS - MAY_IMPORT[package] - {package})
+        for path in modules_of(package)
+    }
+    assert modules_of(package)
+    assert {path: roots for path, roots in trespasses.items() if roots} == {}
+
+
+@pytest.mark.parametrize("package", sorted(FORBIDDEN_LIBRARIES))
+def test_a_package_leaves_the_libraries_of_other_rooms_alone(package: str) -> None:
+    trespasses = {
+        path.relative_to(ROOT).as_posix(): sorted(imported_roots(path) & FORBIDDEN_LIBRARIES[package])
+        for path in modules_of(package)
+    }
+    assert {path: roots for path, roots in trespasses.items() if roots} == {}
+
+
+def test_schemas_need_the_standard_library_only() -> None:
+    allowed = set(sys.stdlib_module_names) | {"schemas"}
+    for path in modules_of("schemas"):
+        extra = {"pydantic"} if path.name == "api.py" else set()
+        assert imported_roots(path) <= allowed | extra, path.name
+
+
+def test_torch_stands_in_one_module_of_retrieval() -> None:
+    users = [path.name for path in modules_of("retrieval") if imported_roots(path) & {"torch", "open_clip"}]
+    assert users == ["torch_encoder.py"]

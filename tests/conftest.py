@@ -1,0 +1,24 @@
+"""What all tests share: in CI a skipped test is a failed run, so that a missing server cannot hide."""
+
+import os
+
+import pytest
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    skipped = terminalreporter.stats.get("skipped", [])
+    if skipped and fails_on_skip():
+        terminalreporter.write_line(f"{len(skipped)} tests were skipped, and SHOPLENS_FAIL_ON_SKIP is set", red=True)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None:
+        return
+    if fails_on_skip() and reporter.stats.get("skipped") and exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def fails_on_skip() -> bool:
+    return os.environ.get("SHOPLENS_FAIL_ON_SKIP") == "1"

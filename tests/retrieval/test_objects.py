@@ -1,0 +1,118 @@
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from retrieval.objects import FolderStore, ObjectStore, S3Store, open_store
+from schemas.errors import PreconditionFailed, StoreNotWritable, StoreUnavailable
+
+
+@pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.full)])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
+    if request.param == "folder":
+        return FolderStore(tmp_path / "store")
+    bucket = request.getfixturevalue("s3_bucket")
+    return S3Store(bucket, "prefix")
+
+
+def test_what_is_put_is_what_is_got(store: ObjectStore) -> None:
+    etag = store.put("a/b.json", b"one")
+    found = store.get("a/b.json")
+    assert found is not None
+    assert (found.data, found.etag) == (b"one", etag)
+    assert store.size("a/b.json") == 3
+
+
+def test_what_is_not_there_is_none(store: ObjectStore, tmp_path: Path) -> None:
+    assert store.get("nothing") is None
+    assert store.size("nothing") is None
+    assert store.download("nothing", tmp_path / "x") is False
+    assert list(store.keys("nothing/")) == []
+    store.delete("nothing")
+
+
+def test_a_first_write_happens_once(store: ObjectStore) -> None:
+    store.put("once", b"1", if_none_match=True)
+    with pytest.raises(PreconditionFailed):
+        store.put("once", b"2", if_none_match=True)
+    assert store.get("once").data == b"1"  # type: ignore[union-attr]
+
+
+def test_a_conditional_write_needs_the_current_etag(store: ObjectStore) -> None:
+    first = store.put("pointer", b"1")
+    second = store.put("pointer", b"2", if_match=first)
+    with pytest.raises(PreconditionFailed):
+        store.put("pointer", b"3", if_match=first)
+    with pytest.raises(PreconditionFailed):
+        store.put("absent", b"1", if_match=second)
+    assert store.get("pointer").data == b"2"  # type: ignore[union-attr]
+
+
+def test_racing_writers_lose_no_increment(store: ObjectStore) -> None:
+    store.put("count", b"0")
+
+    def increment(times: int) -> None:
+        for _ in range(times):
+            while True:
+                found = store.get("count")
+                assert found is not None
+                try:
+                    store.put("count", str(int(found.data) + 1).encode(), if_match=found.etag)
+                    break
+                except PreconditionFailed:
+                    continue
+
+    threads = [threading.Thread(target=increment, args=(20,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert store.get("count").data == b"80"  # type: ignore[union-attr]
+
+
+def test_files_go_up_and_come_down_and_are_listed_in_order(store: ObjectStore, tmp_path: Path) -> None:
+    (tmp_path / "up").write_bytes(b"x" * 100_000)
+    store.upload(tmp_path / "up", "builds/b/index")
+    store.put("builds/a", b"")
+    assert list(store.keys("builds/")) == ["builds/a", "builds/b/index"]
+    assert store.download("builds/b/index", tmp_path / "down")
+    assert (tmp_path / "down").read_bytes() == b"x" * 100_000
+    store.delete("builds/a")
+    assert list(store.keys("builds/")) == ["builds/b/index"]
+
+
+def test_a_key_cannot_leave_the_folder(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path / "store")
+    (tmp_path / "secret").write_text("s")
+    with pytest.raises(ValueError, match="leaves the store"):
+        store.get("../secret")
+
+
+def test_a_folder_that_cannot_be_written_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(StoreNotWritable, match="fix its permissions"):
+        FolderStore(tmp_path / "file" / "store").put("a", b"1")
+
+
+def test_uris_choose_the_store(tmp_path: Path) -> None:
+    assert isinstance(open_store(str(tmp_path)), FolderStore)
+    assert isinstance(open_store(tmp_path.as_uri()), FolderStore)
+    os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
+    assert open_store("s3://bucket/a/b/").uri == "s3://bucket/a/b"
+
+
+@pytest.mark.full
+def test_a_bucket_that_is_not_there_says_so(s3_bucket: str) -> None:
+    with pytest.raises(StoreNotWritable, match="does not exist"):
+        S3Store(f"{s3_bucket}-absent", "").put("a", b"1")
+
+
+def test_a_store_that_does_not_answer_is_worth_another_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test-access")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test-secret")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    with pytest.raises(StoreUnavailable):
+        S3Store("bucket", "").get("a")

@@ -1,0 +1,51 @@
+from pathlib import Path
+
+import pytest
+
+from schemas.errors import MappingInvalid
+from schemas.mapping import fields_of, parse_mapping, read_mapping
+
+SMALLEST = {"source": {"format": "csv"}, "columns": {"product_id": "sku"}, "images": {"column": "photo"}}
+
+
+def test_the_smallest_mapping_names_an_id_and_a_photo() -> None:
+    mapping = parse_mapping(SMALLEST, "m.toml")
+    assert mapping.columns == {"product_id": "sku"}
+    assert mapping.images.column == "photo"
+    assert mapping.source_columns == ("photo", "sku")
+
+
+def test_templates_name_every_column_in_braces() -> None:
+    assert fields_of("{name} in {colour}") == ("name", "colour")
+    assert fields_of("name") == ("name",)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"source": {"format": "xml"}}, "source.format is 'xml'"),
+        ({"source": {"format": "postgresql"}}, "source.table is needed"),
+        ({"columns": {"title": "name"}}, "columns.product_id is missing"),
+        ({"columns": {"product_id": "sku", "colr": "c"}}, "columns.colr is unknown"),
+        ({"columns": {"product_id": 7}}, "must be the name of a column"),
+        ({"images": {}}, "exactly one of columns, column or template"),
+        ({"images": {"column": "a", "template": "{a}.jpg"}}, "exactly one of"),
+        ({"defaults": {"pric": 1}}, "defaults.pric is unknown"),
+        ({"extra": {}}, "unknown section [extra]"),
+    ],
+)
+def test_a_mapping_that_does_not_fit_says_which_key_and_why(change: dict, says: str) -> None:
+    with pytest.raises(MappingInvalid, match="m.toml") as caught:
+        parse_mapping(SMALLEST | change, "m.toml")
+    assert says in str(caught.value)
+
+
+def test_a_missing_mapping_file_says_how_to_give_one(tmp_path: Path) -> None:
+    with pytest.raises(MappingInvalid, match="--mapping"):
+        read_mapping(tmp_path / "none.toml")
+
+
+def test_a_mapping_that_is_no_toml_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "m.toml").write_text("[source\n")
+    with pytest.raises(MappingInvalid, match="no TOML"):
+        read_mapping(tmp_path / "m.toml")

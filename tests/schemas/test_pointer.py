@@ -1,0 +1,42 @@
+import json
+
+import pytest
+
+from schemas.errors import Corrupt, SchemaTooNew
+from schemas.pointer import HISTORY_LENGTH, Generation, Hold, Pointer, Served
+
+LIVE = Served("build-a", "model-a")
+LINE = Generation(1, "publish-1", LIVE, "20260101T020000Z", {"products": 3})
+POINTER = Pointer(
+    generation=1,
+    interval_end="20260101T020000Z",
+    source_versions={"products": 3},
+    live=LIVE,
+    previous=Served("build-0", "model-a", "delta-9"),
+    hold=Hold("rolled back", "operator"),
+    history=(LINE,),
+)
+
+
+def test_a_pointer_reads_back_as_it_was_written() -> None:
+    assert Pointer.from_json(POINTER.to_json()) == POINTER
+
+
+def test_history_keeps_the_newest_twenty_generations() -> None:
+    pointer = POINTER
+    for number in range(2, 30):
+        pointer = pointer.with_history(Generation(number, f"publish-{number}", LIVE, "x", {}))
+    assert len(pointer.history) == HISTORY_LENGTH
+    assert [line.generation for line in pointer.history] == list(range(29, 9, -1))
+
+
+def test_a_pointer_of_a_later_release_is_refused_by_name() -> None:
+    newer = json.dumps(json.loads(POINTER.to_json()) | {"schema_version": 2}).encode()
+    with pytest.raises(SchemaTooNew, match="upgrade"):
+        Pointer.from_json(newer)
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"{}", b'{"schema_version": 1}', b'{"schema_version": "x"}'])
+def test_what_is_no_pointer_is_corrupt(data: bytes) -> None:
+    with pytest.raises(Corrupt):
+        Pointer.from_json(data)
