@@ -90,6 +90,7 @@ def run_job(
         _refuse_unwritable(context.store)
         receipt = body(context, arguments)
         receipt.figures.setdefault("seconds", round(time.monotonic() - started, 3))
+        receipt.figures.setdefault("startup_seconds", round(_startup_seconds(started), 3))
         context.write_receipt(receipt)
     except ShopLensError as error:
         print(f"{job}: {error}", file=sys.stderr)
@@ -98,6 +99,13 @@ def run_job(
         json.dumps({"job": job, "interval_end": receipt.interval_end, **receipt.counts, **receipt.facts}, default=str)
     )
     return 0
+
+
+def _startup_seconds(started: float) -> float:
+    """From the job's start until its Spark session was up; 0 for a job without Spark."""
+    session = sys.modules.get("spark_jobs.session")
+    ready_at = session.session_ready_at() if session else None
+    return max(0.0, ready_at - started) if ready_at else 0.0
 
 
 def _refuse_unwritable(store: ObjectStore) -> None:

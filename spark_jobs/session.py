@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 
 from pyspark.sql import SparkSession
 
@@ -27,6 +28,14 @@ DELTA_SETTINGS = {
 }
 
 
+_ready_at: list[float] = []
+
+
+def session_ready_at() -> float | None:
+    """time.monotonic() when this process's session was up, or None: what came before is start-up, not work."""
+    return _ready_at[0] if _ready_at else None
+
+
 def open_session(name: str, *, s3: bool = False, settings: dict[str, str] | None = None) -> SparkSession:
     """A session for one job. Under spark-submit (SHOPLENS_SPARK=cluster) the cluster's own settings and JARs stand."""
     builder = SparkSession.builder.appName(name)
@@ -42,6 +51,8 @@ def open_session(name: str, *, s3: bool = False, settings: dict[str, str] | None
         builder = builder.config(key, value)
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel(os.environ.get("SHOPLENS_SPARK_LOG", "ERROR"))
+    if not _ready_at:
+        _ready_at.append(time.monotonic())
     return session
 
 
