@@ -1,1 +1,1 @@
-"""Every number that the documents quote, as a command: `python -m bench.NAME [--json]`."""
+"""Every number that the docs quote, as a command: `python -m bench.NAME [--json]`."""
