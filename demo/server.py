@@ -262,9 +262,12 @@ async def run_server(config: ServerConfig, started: Callable[[str], None], *, un
 
 
 @contextlib.contextmanager
-def serve(root: Path, *, latency_s: float = 0.0, slow_s: float = 300.0, host: str = "127.0.0.1") -> Iterator[str]:
+def serve(
+    root: Path, *, latency_s: float = 0.0, slow_s: float = 300.0, host: str = "127.0.0.1", port: int = 0
+) -> Iterator[str]:
     """Serve a catalog's folder from a process of its own; yield the base URL. Raises RuntimeError if it does not start."""
-    command = [sys.executable, "-m", "demo.server", "--root", str(root), "--host", host, "--until-stdin-closes"]
+    command = [sys.executable, "-m", "demo.server", "--root", str(root), "--host", host, "--port", str(port)]
+    command += ["--until-stdin-closes"]
     command += ["--latency-s", str(latency_s), "--slow-s", str(slow_s)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1]
