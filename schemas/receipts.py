@@ -37,3 +37,8 @@ class Receipt:
 def receipt_key(dag: str, interval_key: str, job: str) -> str:
     """The object key, relative to the store: runs/<dag>/<interval_end>/<job>.json."""
     return f"runs/{dag}/{interval_key}/{job}.json"
+
+
+def failure_key(dag: str, interval_key: str, job: str) -> str:
+    """Where a job that ended with an expected error notes it for whoever submitted it: {exit_code, error, message}."""
+    return f"runs/{dag}/{interval_key}/{job}.failure.json"

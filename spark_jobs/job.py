@@ -7,12 +7,13 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from retrieval.objects import ObjectStore, open_store
 from schemas.errors import MissingReceipt, ShopLensError, StoreUnavailable
 from schemas.intervals import DataInterval, format_time_key, parse_time
-from schemas.receipts import Receipt, receipt_key
+from schemas.receipts import Receipt, failure_key, receipt_key
 
 log = logging.getLogger("shoplens")
 
@@ -84,6 +85,7 @@ def run_job(
         level=os.environ.get("SHOPLENS_LOG", "INFO"), stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
     )
     started = time.monotonic()
+    context: JobContext | None = None
     try:
         arguments = parser.parse_args(argv)
         context = context_of(job, arguments)
@@ -94,11 +96,20 @@ def run_job(
         context.write_receipt(receipt)
     except ShopLensError as error:
         print(f"{job}: {error}", file=sys.stderr)
+        if context:
+            _note_failure(context, error)
         return error.exit_code
     print(
         json.dumps({"job": job, "interval_end": receipt.interval_end, **receipt.counts, **receipt.facts}, default=str)
     )
     return 0
+
+
+def _note_failure(context: JobContext, error: ShopLensError) -> None:
+    """For a scheduler that sees no exit code: a cluster's step says only that it failed."""
+    noted = {"exit_code": error.exit_code, "error": type(error).__name__, "message": f"{context.job}: {error}"}
+    with suppress(ShopLensError):  # the store itself may be what failed
+        context.store.put(failure_key(context.dag, context.interval.key, context.job), json.dumps(noted).encode())
 
 
 def _startup_seconds(started: float) -> float:

@@ -51,7 +51,18 @@ def test_an_expected_error_is_one_line_its_exit_code_and_no_receipt(
 
     assert run_job("failing", job_parser(None), fail, arguments_for(tmp_path)) == code
     assert capsys.readouterr().err.strip().splitlines()[-1] == f"failing: {error}"
-    assert not (tmp_path / "store/runs/nightly").exists()
+    assert not (tmp_path / "store/runs/nightly/20260131T020000Z/failing.json").exists()
+
+
+def test_an_expected_error_is_noted_for_a_scheduler_that_sees_no_exit_code(tmp_path: Path) -> None:
+    def fail(context: JobContext, arguments: argparse.Namespace) -> Receipt:
+        raise GateFailed("b1", ["recall 0.9"])
+
+    run_job("failing", job_parser(None), fail, arguments_for(tmp_path))
+    noted = json.loads((tmp_path / "store/runs/nightly/20260131T020000Z/failing.failure.json").read_text())
+    assert noted == {
+        "exit_code": 65, "error": "GateFailed", "message": "failing: build b1 did not pass the gate: recall 0.9",
+    }  # fmt: skip
 
 
 def test_a_job_before_its_predecessor_says_which_to_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

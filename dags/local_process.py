@@ -1,0 +1,65 @@
+"""A job as a process on this machine: its output line by line, its whole family ended when the task is."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+
+GRACE_SECONDS = 20
+
+
+class LocalProcess:
+    """One process group, started by `run` and ended by `stop`, which may be called from a signal handler."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+
+    def run(
+        self,
+        command: Sequence[str],
+        *,
+        folder: str | None,
+        environment: Mapping[str, str],
+        on_line: Callable[[str], None],
+        verdict_prefix: str,
+    ) -> tuple[int, str]:
+        """Run to the end; returns the exit code and the job's verdict. Raises OSError where it cannot start.
+
+        The verdict is the last line that begins with `verdict_prefix` (a JVM may still talk after it), else the last.
+        """
+        last_line = verdict = ""
+        self._process = subprocess.Popen(
+            command, cwd=folder, env=dict(environment), text=True, errors="replace", start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            if stripped := line.rstrip():
+                last_line = stripped
+                verdict = stripped if stripped.startswith(verdict_prefix) else verdict
+                on_line(stripped)
+        return self._process.wait(), verdict or last_line
+
+    def stop(self) -> None:
+        """End the process and all that it started (the JVM among them): politely, then not."""
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        _signal_group(process.pid, signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE_SECONDS)
+        _signal_group(process.pid, signal.SIGKILL)
+
+
+def job_environment(inherited: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
+    """The worker's environment without Airflow's own settings, which hold secrets that no job needs, and with `own`."""
+    kept = {
+        name: value for name, value in inherited.items() if not name.startswith(("AIRFLOW_", "_AIRFLOW_", "PYTHON"))
+    }
+    return kept | {"PYTHONUNBUFFERED": "1"} | dict(own)
+
+
+def _signal_group(leader: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(leader, number)

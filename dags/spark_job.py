@@ -1,0 +1,171 @@
+"""One Spark job as a task: a name and options, run on this machine or on EMR as the deployment says."""
+
+import os
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator, Variable
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+from dags.deployment import VARIABLE, Deployment, EmrCluster, parse_deployment
+from dags.local_process import LocalProcess, job_environment
+from schemas.errors import EXIT_BAD_DATA, EXIT_MISCONFIGURED, Misconfigured
+from schemas.intervals import DataInterval, parse_time
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from dags.emr_steps import EmrSteps, JobRun
+
+EXIT_USAGE = 2  # argparse's
+NOT_WORTH_A_RETRY = {EXIT_USAGE: "arguments", EXIT_BAD_DATA: "bad data", EXIT_MISCONFIGURED: "configuration"}
+
+
+def read_deployment() -> Deployment:
+    """This deployment's settings. Raises AirflowFailException: no retry mends them."""
+    try:
+        return parse_deployment(Variable.get(VARIABLE, deserialize_json=True))
+    except (Misconfigured, ValueError) as error:
+        raise AirflowFailException(str(error)) from error
+
+
+def interval_of(run: Any) -> DataInterval:
+    """The run's data interval; for a run triggered without a logical date, the day up to the trigger, in whole seconds."""
+    if run.data_interval_start and run.data_interval_end:
+        return DataInterval(run.data_interval_start, run.data_interval_end)
+    end = run.run_after.replace(microsecond=0)
+    return DataInterval(end - timedelta(days=1), end)
+
+
+def argument_list(options: Mapping[str, Any]) -> list[str]:
+    """A command line: None and False are left out, True is a flag, a list repeats its option."""
+    arguments: list[str] = []
+    for name, value in options.items():
+        if value is None or value is False:
+            continue
+        if value is True:
+            arguments.append(name)
+            continue
+        for one in value if isinstance(value, list | tuple) else [value]:
+            arguments += [name, str(one)]
+    return arguments
+
+
+class SparkJobOperator(BaseOperator):
+    """Runs `spark_jobs.<job>` with the options that all jobs take and `options` (templated; see `argument_list`).
+
+    Its DAG renders templates as native objects and has JOB_MACROS. Exit codes 65 and 78 fail the task at once,
+    any other failure is retried.
+    """
+
+    template_fields: Sequence[str] = ("options",)
+    ui_color = "#e8f0e4"
+
+    def __init__(self, *, job: str, options: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.job = job
+        self.options = {
+            "--lake": "{{ deployment().lake }}",
+            "--store": "{{ deployment().store }}",
+            "--dag": "{{ dag.dag_id }}",
+            "--interval-start": "{{ interval(dag_run).start.isoformat() }}",
+            "--interval-end": "{{ interval(dag_run).end.isoformat() }}",
+            "--as-of": "{{ interval(dag_run).end.isoformat() }}",
+            **(options or {}),
+        }
+        self._local = LocalProcess()
+        self._step: tuple[EmrSteps, str, str] | None = None
+
+    def execute(self, context: "Context") -> None:
+        deployment = read_deployment()
+        if deployment.submit == "emr":
+            self._submit_step(deployment, context)
+        else:
+            self._run_here(deployment)
+
+    def on_kill(self) -> None:
+        self._local.stop()
+        if self._step:
+            steps, cluster_id, step_id = self._step
+            steps.cancel(cluster_id, step_id)
+
+    def _arguments(self, deployment: Deployment) -> list[str]:
+        return [*argument_list(self.options), *deployment.arguments.get(self.job, ())]
+
+    def _run_here(self, deployment: Deployment) -> None:
+        assert deployment.python is not None
+        command = [deployment.python, "-m", f"spark_jobs.{self.job}", *self._arguments(deployment)]
+        self.log.info("Running %s", " ".join(command))
+        try:
+            exit_code, verdict = self._local.run(
+                command,
+                folder=deployment.project,
+                environment=job_environment(os.environ, deployment.environment),
+                on_line=self.log.info,
+                verdict_prefix=f"{self.job}: ",
+            )
+        except OSError as error:
+            raise AirflowFailException(f"cannot start {deployment.python}: {error.strerror}") from error
+        self._raise_for(exit_code, verdict)
+
+    def _submit_step(self, deployment: Deployment, context: "Context") -> None:
+        from airflow.providers.amazon.aws.triggers.emr import EmrAddStepsTrigger
+
+        cluster, steps, run = self._on_cluster(deployment)
+        try:
+            cluster_id = steps.cluster_id()
+        except Misconfigured as error:
+            raise AirflowFailException(str(error)) from error
+        step_id = steps.submit(cluster_id, run, deployment.environment)
+        self._step = (steps, cluster_id, step_id)
+        self.log.info("Step %s on %s: %s", step_id, cluster_id, run.step_name)
+        limit = self.execution_timeout or timedelta(days=1)
+        self.defer(
+            trigger=EmrAddStepsTrigger(
+                job_flow_id=cluster_id,
+                step_ids=[step_id],
+                waiter_delay=cluster.poll_seconds,
+                waiter_max_attempts=int(limit.total_seconds() // cluster.poll_seconds) + 1,
+                aws_conn_id=cluster.connection,
+                region_name=cluster.region,
+            ),
+            method_name="resume",
+            kwargs={"cluster_id": cluster_id, "step_id": step_id},
+        )
+
+    def resume(self, context: "Context", event: Mapping[str, Any], cluster_id: str, step_id: str) -> None:
+        """What became of the step; one that outlasted the task's time is cancelled."""
+        _, steps, run = self._on_cluster(read_deployment())
+        status = steps.status(cluster_id, step_id)
+        if status["State"] == "COMPLETED":
+            return
+        if status["State"] in ("PENDING", "RUNNING"):
+            steps.cancel(cluster_id, step_id)
+            raise AirflowException(f"{self.job}: step {step_id} was cancelled: {event.get('message')}")
+        self._raise_for(*steps.failure(run, status))
+
+    def _on_cluster(self, deployment: Deployment) -> "tuple[EmrCluster, EmrSteps, JobRun]":
+        from dags.emr_steps import EmrSteps, JobRun  # boto3: not when the DAG is parsed
+
+        assert deployment.emr is not None
+        run = JobRun(
+            dag=self.options["--dag"],
+            interval_key=DataInterval(
+                parse_time(self.options["--interval-start"]), parse_time(self.options["--interval-end"])
+            ).key,
+            job=self.job,
+            store=deployment.store,
+            arguments=tuple(self._arguments(deployment)),
+        )
+        return deployment.emr, EmrSteps(deployment.emr), run
+
+    def _raise_for(self, exit_code: int, verdict: str) -> None:
+        if exit_code == 0:
+            return
+        if exit_code in NOT_WORTH_A_RETRY:
+            raise AirflowFailException(f"{verdict} ({NOT_WORTH_A_RETRY[exit_code]}: not tried again)")
+        raise AirflowException(f"{self.job} ended with {exit_code}: {verdict}")
+
+
+JOB_MACROS = {"deployment": read_deployment, "interval": interval_of}
