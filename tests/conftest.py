@@ -4,6 +4,8 @@ import os
 
 import pytest
 
+pytest_plugins = ("tests.servers",)
+
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     skipped = terminalreporter.stats.get("skipped", [])
