@@ -47,15 +47,15 @@ ASSORTMENT: dict[str, Line] = {
         Line("t-shirt", 0.13, 22, ("cotton", "jersey", "linen"), ("slim", "regular", "oversized"), _CLOTH, "T-shirt"),
         Line("shirt", 0.1, 46, ("cotton", "linen", "denim"), ("slim", "regular", "relaxed"), _SOFT, "Shirt"),
         Line("hoodie", 0.08, 54, ("fleece", "cotton"), ("regular", "oversized", "cropped"), _WARM, "Hoodie"),
-        Line("dress", 0.11, 69, ("cotton", "silk", "linen", "satin"), ("fitted", "wrap", "flowing"), _SOFT, "Dress"),
+        Line("dress", 0.11, 69, ("cotton", "silk", "linen", "satin"), ("strappy", "sleeveless", "short-sleeved", "long-sleeved"), _SOFT, "Dress"),
         Line("skirt", 0.07, 42, ("cotton", "denim", "satin", "wool"), ("a-line", "pencil", "pleated"), _SOFT, "Skirt"),
         Line("trousers", 0.11, 58, ("cotton", "denim", "wool", "linen"), ("slim", "straight", "wide"), {"plain": 0.74, "checked": 0.14, "striped": 0.12}, "Trousers"),
         Line("shorts", 0.07, 34, ("cotton", "denim", "linen"), ("slim", "regular", "relaxed"), {"plain": 0.56, "striped": 0.12, "checked": 0.16, "floral": 0.16}, "Shorts"),
-        Line("jacket", 0.09, 128, ("wool", "denim", "leather", "nylon"), ("regular", "cropped", "long"), {"plain": 0.76, "checked": 0.14, "logo": 0.1}, "Jacket"),
+        Line("jacket", 0.09, 128, ("wool", "denim", "leather", "nylon"), ("tailored", "zipped", "padded"), {"plain": 0.76, "checked": 0.14, "logo": 0.1}, "Jacket"),
         Line("sneaker", 0.09, 84, ("canvas", "leather", "suede"), ("low", "mid", "high"), _HIDE, "Sneakers"),
         Line("boot", 0.05, 139, ("leather", "suede"), ("ankle", "mid", "knee-high"), {"plain": 0.94, "checked": 0.06}, "Boots"),
-        Line("hat", 0.04, 29, ("cotton", "wool", "straw"), ("classic", "wide", "close"), {"plain": 0.6, "striped": 0.14, "checked": 0.12, "dotted": 0.06, "floral": 0.08}, "Hat"),
-        Line("bag", 0.06, 96, ("leather", "canvas", "nylon"), ("small", "medium", "large"), {"plain": 0.62, "striped": 0.1, "checked": 0.1, "dotted": 0.08, "floral": 0.1}, "Bag"),
+        Line("hat", 0.04, 29, ("cotton", "wool", "straw"), ("cap", "beanie", "brimmed"), {"plain": 0.6, "striped": 0.14, "checked": 0.12, "dotted": 0.06, "floral": 0.08}, "Hat"),
+        Line("bag", 0.06, 96, ("leather", "canvas", "nylon"), ("tote", "handbag", "backpack"), {"plain": 0.62, "striped": 0.1, "checked": 0.1, "dotted": 0.08, "floral": 0.1}, "Bag"),
     )
 }  # fmt: skip
 

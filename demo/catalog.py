@@ -21,7 +21,7 @@ from pathlib import Path
 
 import click
 
-from demo.days import catalog_as_of, changed_numbers
+from demo.days import catalog_as_of, changes_of_day
 from demo.faults import PHOTO_FAULT_SHARE, PHOTO_FAULTS, photo_fault, write_faults
 from demo.files import MOVED_SUFFIX, modified_at, photo_bytes, photo_path
 from demo.products import Product
@@ -63,10 +63,10 @@ def write_catalog(folder: Path, plan: CatalogPlan, workers: int | None = None) -
     chosen = list(catalog_as_of(plan.seed, plan.products, plan.day))
     photos = [(product.number, view) for product in chosen for view in product.views]
     faults = {photo: photo_fault(plan.seed, *photo, plan.fault_share) for photo in photos}
+    removed: list[Product] = []
     if plan.changes_only:
-        changed = changed_numbers(plan.seed, plan.products, plan.day)
-        chosen = [product for product in chosen if product.number in changed]
-    spoilt = _write_rows(folder, plan, chosen)
+        chosen, removed = changes_of_day(plan.seed, plan.products, plan.day)
+    spoilt = _write_rows(folder, plan, chosen, removed)
     wrong = {photo_path(*photo): kind for photo, kind in faults.items() if kind is not None}
     write_faults(folder, wrong, spoilt)
     write_mapping(folder, plan.table_format, plan.base_url)
@@ -89,9 +89,12 @@ def _drop_photos_of_another_seed(folder: Path, plan: CatalogPlan) -> None:
             photo.unlink()
 
 
-def _write_rows(folder: Path, plan: CatalogPlan, products: Sequence[Product]) -> list[tuple[int, str]]:
+def _write_rows(
+    folder: Path, plan: CatalogPlan, products: Sequence[Product], removed: Sequence[Product]
+) -> list[tuple[int, str]]:
     """Write the table; return (row number from 1, kind) of each bad row."""
     rows = [row_of(product, plan.base_url) for product in products]
+    rows += [row_of(product, plan.base_url, removed=True) for product in removed]
     spoilt = bad_rows(rows, plan.table_format) if plan.bad_rows else []
     write_rows(folder / f"catalog.{plan.table_format}", [*rows, *(row for _, row in spoilt)], plan.table_format)
     return [(len(rows) + place, kind) for place, (kind, _) in enumerate(spoilt, 1)]
@@ -141,7 +144,9 @@ def _draw_files(folder: Path, seed: int, files: Sequence[tuple[str, int, int, st
 @click.option("--format", "table_format", type=click.Choice(FORMATS), default="csv", show_default=True)
 @click.option("--lazy", is_flag=True, help="Draw no photos; demo.server draws them on demand.")
 @click.option("--bad-rows", is_flag=True, help="Add a row of each bad kind.")
-@click.option("--changes-only", is_flag=True, help="Only the rows that the day changed or added.")
+@click.option(
+    "--changes-only", is_flag=True, help="Only the rows that the day changed, added or removed (removed = true)."
+)
 @click.option("--fault-share", type=click.FloatRange(0, 1), default=PHOTO_FAULT_SHARE, show_default=True)
 @click.option("--base-url", help="Write absolute links that start with this.")
 @click.option("--workers", type=click.IntRange(1), help="Processes that draw; one a core by default.")

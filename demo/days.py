@@ -45,6 +45,18 @@ def catalog_as_of(seed: int, products: int, day: int, first: int = 0, last: int 
             yield product
 
 
+def changes_of_day(seed: int, products: int, day: int) -> tuple[list[Product], list[Product]]:
+    """Return what day `day` changed or added, and what it removed (as it was the day before), in order."""
+    changed = changed_numbers(seed, products, day)
+    after = [product for product in catalog_as_of(seed, products, day) if product.number in changed]
+    if day == 0:
+        return after, []
+    kept = {product.number for product in after}
+    before = catalog_as_of(seed, products, day - 1)
+    removed = [product for product in before if product.number in changed and product.number not in kept]
+    return after, [replace(product, updated_at=_date(day)) for product in removed]
+
+
 def changed_numbers(seed: int, products: int, day: int) -> frozenset[int]:
     """Return the numbers of the products that day `day` changed, removed or added."""
     if day == 0:

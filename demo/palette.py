@@ -55,7 +55,8 @@ class Palette:
 
     def role(self, name: str) -> RGB:
         """Return the colour of a role that a silhouette names."""
-        return getattr(self, name)  # type: ignore[no-any-return]
+        colour: RGB = getattr(self, name)
+        return colour
 
 
 def mixed(first: RGB, second: RGB, share: float) -> RGB:
@@ -66,6 +67,8 @@ def mixed(first: RGB, second: RGB, share: float) -> RGB:
 
 def jittered(colour: RGB, rng: np.random.Generator, spread: float) -> RGB:
     """Move a colour a little, as dye lots and screens do."""
+    # Dark dyes vary less, or black would turn maroon.
+    spread *= 0.25 + 0.75 * sum(colour) / 765
     shift = rng.normal(0.0, spread, 3) + rng.normal(0.0, spread)
     red, green, blue = (int(np.clip(c + s, 12, 248)) for c, s in zip(colour, shift, strict=True))
     return red, green, blue

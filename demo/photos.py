@@ -47,29 +47,27 @@ def draw_pixels(seed: int, product: Product, view_number: int) -> np.ndarray:
     sketch = sketch_of(seed, design, product.pattern)
     layers = rasterise(sketch, view, palette, HEIGHT_PX, WIDTH_PX)
     frame = scene(view.scene, rng, HEIGHT_PX, WIDTH_PX)
-    frame = _cast_shadow(frame, layers, view)
+    _cast_shadow(frame, layers, view)
     # One print stream for the design: its variants have the same stripes in other colours.
     cloth = _cloth(product, palette, layers, view, stream(seed, "print", design.number), rng)
     height, width = layers.cover.shape
     box = frame[layers.top : layers.top + height, layers.left : layers.left + width]
-    box += layers.cover[..., None] * (cloth - box)
+    cloth -= box
+    cloth *= layers.cover[..., None]
+    box += cloth
     return _develop(frame, view, rng)
 
 
 @lru_cache(maxsize=256)
-def _cached_sketch(seed: int, design_number: int, category: str, emblem: bool) -> Sketch:
-    sketch = SILHOUETTES[category](stream(seed, "cut", design_number))
-    if emblem:
-        add_emblem(sketch, stream(seed, "emblem", design_number), category)
+def sketch_of(seed: int, design: Design, pattern: str) -> Sketch:
+    """Return the shapes of a design, with its emblem where the pattern is one. Cached: not to be changed."""
+    sketch = SILHOUETTES[design.category](stream(seed, "cut", design.number), design.fit)
+    if pattern == "logo":
+        add_emblem(sketch, stream(seed, "emblem", design.number), design.category)
     return sketch
 
 
-def sketch_of(seed: int, design: Design, pattern: str) -> Sketch:
-    """Return the shapes of a design, with its emblem where the pattern is one."""
-    return _cached_sketch(seed, design.number, design.category, pattern == "logo")
-
-
-def _cast_shadow(frame: np.ndarray, layers: Layers, view: View) -> np.ndarray:
+def _cast_shadow(frame: np.ndarray, layers: Layers, view: View) -> None:
     """Darken the background where the product keeps the light off it."""
     height, width = frame.shape[:2]
     small = Image.new("L", (width // _SHADOW_DIVISOR, height // _SHADOW_DIVISOR), 0)
@@ -82,7 +80,7 @@ def _cast_shadow(frame: np.ndarray, layers: Layers, view: View) -> np.ndarray:
     small.paste(cover, at)
     soft = small.filter(ImageFilter.GaussianBlur(2.6)).resize((width, height), Image.Resampling.BILINEAR)
     fall = 1 - np.asarray(soft, np.float32) * np.float32(view.shadow / 255)
-    return frame * fall[..., None]
+    frame *= fall[..., None]
 
 
 def _cloth(
@@ -100,14 +98,17 @@ def _cloth(
     cloth = cloth_colours(
         product.pattern, palette, layers.u + ripple, layers.v + ripple, print_rng, layers.pixels_per_unit
     )
-    cloth = cloth * (1 - layers.own_share)[..., None] + layers.own
+    cloth = cloth * (1 - layers.own_share)[..., None]
+    cloth += layers.own
     relief = 0.55 * layers.soft + 0.1 * rumple
     across = np.linspace(-1, 1, width, dtype=np.float32)[None, :] * view.light[0]
     down = np.linspace(-1, 1, height, dtype=np.float32)[:, None] * view.light[1]
     light = 1 + 0.07 * (across + down) + view.contrast * (0.8 * layers.shade + relief)
     light *= _roundness(layers.cover) * (1 + crop(weave(product.material), height, width, rng))
     # Dark cloth would swallow its folds: light also adds a little of its own.
-    return cloth * light[..., None] + (16 * relief + 14 * layers.shade)[..., None]
+    cloth *= light[..., None]
+    cloth += (16 * relief + 14 * layers.shade)[..., None]
+    return cloth
 
 
 def _roundness(cover: np.ndarray) -> np.ndarray:
@@ -121,6 +122,7 @@ def _roundness(cover: np.ndarray) -> np.ndarray:
 def _develop(frame: np.ndarray, view: View, rng: np.random.Generator) -> np.ndarray:
     """Apply exposure, white balance and camera noise; return uint8."""
     balance = np.array([1 + view.warmth, 1.0, 1 - view.warmth], np.float32) * view.exposure
-    frame = frame * balance
-    frame += crop(grain(), HEIGHT_PX, WIDTH_PX, rng) * 1.6
-    return np.clip(frame, 0, 255).astype(np.uint8)
+    frame *= balance
+    frame += crop(grain(), HEIGHT_PX, WIDTH_PX, rng)
+    np.clip(frame, 0, 255, out=frame)
+    return frame.astype(np.uint8)

@@ -15,7 +15,7 @@ FORMATS = ("csv", "jsonl", "parquet")
 IMAGE_COLUMNS = ("image_1", "image_2", "image_3")
 COLUMNS = (
     "sku", "name", "description", "brand", "category", "colour", "price", "currency", "in_stock", "style_id",
-    "material", "pattern", "fit", *IMAGE_COLUMNS, "created_at", "updated_at",
+    "material", "pattern", "fit", *IMAGE_COLUMNS, "created_at", "updated_at", "removed",
 )  # fmt: skip
 
 # Text that stands in for bytes no UTF-8 reader takes; the CSV writer puts them in.
@@ -39,6 +39,7 @@ in_stock = "in_stock"
 group_id = "style_id"
 created_at = "created_at"
 updated_at = "updated_at"
+deleted = "removed"
 
 [images]
 columns = ["image_1", "image_2", "image_3"]
@@ -50,7 +51,7 @@ fit = "fit"
 """
 
 
-def row_of(product: Product, base_url: str | None = None) -> dict[str, str]:
+def row_of(product: Product, base_url: str | None = None, *, removed: bool = False) -> dict[str, str]:
     """Return a product's row; links are relative to the catalog's folder unless a base URL is given."""
     links = [photo_path(product.number, view) for view in product.views]
     if base_url:
@@ -72,6 +73,7 @@ def row_of(product: Product, base_url: str | None = None) -> dict[str, str]:
         **{column: links[place] if place < len(links) else "" for place, column in enumerate(IMAGE_COLUMNS)},
         "created_at": f"{product.created_at.isoformat()}T00:00:00Z",
         "updated_at": f"{product.updated_at.isoformat()}T00:00:00Z",
+        "removed": "true" if removed else "false",
     }
 
 
@@ -124,7 +126,8 @@ def _typed(row: dict[str, str]) -> dict[str, Any]:
         typed["price"] = float(row["price"])
     except ValueError:
         typed["price"] = row["price"]
-    typed["in_stock"] = {"true": True, "false": False}.get(row["in_stock"], row["in_stock"])
+    for flag in ("in_stock", "removed"):
+        typed[flag] = {"true": True, "false": False}.get(row[flag], row[flag])
     return typed
 
 

@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 
-from demo.textures import TEXTURE_SIDE, crop, folds, grain, soft_noise
+from demo.textures import TEXTURE_SIDE, crop, grain, soft_noise
 
 STUDIO_SCENES = ("paper", "gradient")
 HOME_SCENES = ("wall", "wood", "sheet", "carpet", "tiles")
@@ -14,7 +14,7 @@ SCENES = STUDIO_SCENES + HOME_SCENES
 
 _WALLS = ((206, 214, 216), (222, 208, 190), (188, 204, 196), (226, 198, 192), (196, 200, 222), (232, 224, 206))
 _WOODS = ((182, 142, 100), (146, 104, 70), (206, 184, 154), (128, 120, 112))
-_SHEETS = ((232, 230, 226), (214, 222, 232), (226, 214, 206), (186, 192, 198))
+_SHEETS = ((214, 212, 208), (192, 202, 216), (212, 198, 188), (168, 176, 184), (196, 206, 190))
 _CARPETS = ((150, 144, 138), (112, 108, 106), (178, 160, 138), (120, 128, 142))
 _TILES = ((214, 206, 194), (188, 188, 186), (224, 220, 214))
 
@@ -26,7 +26,7 @@ def scene(name: str, rng: np.random.Generator, height: int, width: int) -> np.nd
 
 def _tint(colours: tuple[tuple[int, int, int], ...], rng: np.random.Generator) -> np.ndarray:
     colour = np.asarray(colours[int(rng.integers(len(colours)))], np.float32)
-    return np.clip(colour + rng.normal(0, 6, 3), 20, 250).astype(np.float32)
+    return np.clip(colour + rng.normal(0, 2.5, 3) + rng.normal(0, 8), 20, 250).astype(np.float32)
 
 
 def _down(start: float, end: float, height: int) -> np.ndarray:
@@ -59,14 +59,14 @@ def _wood(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     planks = crop(_planks(), height, width, rng)
     if rng.random() < 0.5:
         planks = planks[:, ::-1]
-    if rng.random() < 0.35 and height <= TEXTURE_SIDE and width <= TEXTURE_SIDE:
+    if rng.random() < 0.35:
         planks = crop(_planks().T, height, width, rng)
     return _tint(_WOODS, rng) * planks[..., None]
 
 
 def _sheet(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    creases = crop(folds().T if rng.random() < 0.5 else folds(), height, width, rng)[..., None]
-    return _tint(_SHEETS, rng) * (1 + 0.16 * creases)
+    creases = _linen().T if rng.random() < 0.5 else _linen()
+    return _tint(_SHEETS, rng) * crop(creases, height, width, rng)[..., None]
 
 
 def _carpet(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
@@ -82,6 +82,18 @@ def _plaster() -> np.ndarray:
     rng = np.random.default_rng(21)
     side = TEXTURE_SIDE
     return soft_noise(rng, side, side, (9, 9)) + 0.35 * soft_noise(rng, side, side, (300, 300))
+
+
+@cache
+def _linen() -> np.ndarray:
+    """Return a bed sheet (side, side) float32 brightness around 1: broad swells with sharp creases."""
+    rng = np.random.default_rng(25)
+    side = TEXTURE_SIDE
+    # The slope of a field, lit from one side, shows its ridges as creases.
+    swell = soft_noise(rng, side, side, (5, 8)) + 0.3 * soft_noise(rng, side, side, (16, 22))
+    swell += 0.12 * np.abs(soft_noise(rng, side, side, (11, 16)))
+    slope = np.gradient(swell, axis=1) + 0.5 * np.gradient(swell, axis=0)
+    return (1 + 7 * slope + 0.008 * grain()[..., 0]).astype(np.float32)
 
 
 @cache
@@ -107,7 +119,7 @@ def _pile() -> np.ndarray:
     rng = np.random.default_rng(23)
     side = TEXTURE_SIDE
     tufts = soft_noise(rng, side, side, (260, 260)) * 0.16 + soft_noise(rng, side, side, (90, 90)) * 0.08
-    return (tufts + 0.07 * grain()[..., 0]).astype(np.float32)
+    return (tufts + 0.045 * grain()[..., 0]).astype(np.float32)
 
 
 @cache

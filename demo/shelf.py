@@ -69,10 +69,10 @@ class FolderShelf:
 
     def find(self, path: str) -> Stored | None:
         """Return the file at a relative path, None where there is none or the path leads out of the folder."""
-        full = os.path.realpath(os.path.join(self.root, path))
-        if not full.startswith(self.root + os.sep):
-            return None
         try:
+            full = os.path.realpath(os.path.join(self.root, path))
+            if not full.startswith(self.root + os.sep):
+                return None
             status = os.stat(full)
             version = (status.st_mtime_ns, status.st_size)
             if (stored := self._cache.get(path, version)) is None:

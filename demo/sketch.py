@@ -95,21 +95,25 @@ def path(points: Sequence[Point]) -> np.ndarray:
 
 
 def _through(points: np.ndarray, *, closed: bool) -> np.ndarray:
-    """Return a Catmull-Rom curve through (n, 2) points as (m, 2)."""
+    """Return a Catmull-Rom curve (as cubic Hermite pieces) through (n, 2) points as (m, 2)."""
     if closed:
         before, after, further = (np.roll(points, shift, axis=0) for shift in (1, -1, -2))
         here = points
     else:
         padded = np.concatenate([points[:1], points, points[-1:]])
         before, here, after, further = padded[:-3], padded[1:-2], padded[2:-1], padded[3:]
+    chord = after - here
+    # Tangents no longer than their chord: a short piece beside a long one must not swing out.
+    leaving, arriving = _limited((after - before) / 2, chord), _limited((further - here) / 2, chord)
     t = (np.arange(STEPS_PER_CURVE) / STEPS_PER_CURVE)[:, None, None]
-    curve = 0.5 * (
-        2 * here
-        + (after - before) * t
-        + (2 * before - 5 * here + 4 * after - further) * t**2
-        + (3 * here - before - 3 * after + further) * t**3
-    )
+    curve = here + (3 * t**2 - 2 * t**3) * chord + (t**3 - 2 * t**2 + t) * leaving + (t**3 - t**2) * arriving
     # Between the two copies of a corner the curve would make a loop.
     leaves_place = np.any(here != after, axis=1)
     flat = curve.transpose(1, 0, 2)[leaves_place].reshape(-1, 2)
     return flat if closed else np.concatenate([flat, points[-1:]])
+
+
+def _limited(tangents: np.ndarray, chords: np.ndarray) -> np.ndarray:
+    """Shorten tangents (n, 2) that are longer than their chords (n, 2)."""
+    lengths = np.maximum(np.hypot(*tangents.T), 1e-9)
+    return tangents * np.minimum(np.hypot(*chords.T) / lengths, 1.0)[:, None]

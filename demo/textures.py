@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-TEXTURE_SIDE = 1024
+TEXTURE_SIDE = 768
 PRINT_SIDE = 256
 
 
@@ -20,9 +20,9 @@ def soft_noise(rng: np.random.Generator, height: int, width: int, cells: tuple[i
 
 @cache
 def grain() -> np.ndarray:
-    """Return camera noise (side, side, 1) float32, deviation about 1."""
+    """Return camera noise (side, side, 1) float32, deviation 1.6 levels."""
     rng = np.random.default_rng(11)
-    return rng.normal(0, 1, (TEXTURE_SIDE, TEXTURE_SIDE, 1)).astype(np.float32)
+    return rng.normal(0, 1.6, (TEXTURE_SIDE, TEXTURE_SIDE, 1)).astype(np.float32)
 
 
 @cache
@@ -56,7 +56,7 @@ def weave(material: str) -> np.ndarray:
         return (0.1 * soft_noise(rng, side, side, (10, 16)) + 0.01 * noise).astype(np.float32)
     if material == "linen":
         slubs = soft_noise(rng, side, side, (20, 500)) + soft_noise(rng, side, side, (500, 20))
-        return (0.05 * slubs + 0.02 * noise).astype(np.float32)
+        return (0.035 * slubs + 0.02 * noise).astype(np.float32)
     return (0.022 * noise + 0.02 * np.sin(x * 1.4) * np.sin(y * 1.4)).astype(np.float32)
 
 

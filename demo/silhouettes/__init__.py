@@ -1,4 +1,4 @@
-"""How each category is cut: a function of a random stream that returns a sketch."""
+"""How each category is cut: a function of a random stream and the design's fit ("slim", "tote", …) to a sketch."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from demo.silhouettes.accessories import bag, boot, hat, sneaker
+from demo.silhouettes.accessories import bag, hat
 from demo.silhouettes.bottoms import dress, shorts, skirt, trousers
+from demo.silhouettes.footwear import boot, sneaker
 from demo.silhouettes.tops import hoodie, jacket, shirt, t_shirt
 from demo.sketch import Sketch
 
-SILHOUETTES: dict[str, Callable[[np.random.Generator], Sketch]] = {
+SILHOUETTES: dict[str, Callable[[np.random.Generator, str], Sketch]] = {
     "t-shirt": t_shirt,
     "shirt": shirt,
     "hoodie": hoodie,

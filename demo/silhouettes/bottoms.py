@@ -8,16 +8,15 @@ from demo.silhouettes.tops import Cut, buttons, neckline, sleeves
 from demo.sketch import Point, Sketch, flipped, mirrored
 
 
-def dress(rng: np.random.Generator) -> Sketch:
+def dress(rng: np.random.Generator, fit: str) -> Sketch:
     """A bodice with straps or sleeves, a waist, and a skirt from pencil to wide."""
     sketch = Sketch()
     chest = float(rng.uniform(0.3, 0.36))
     waist = chest * float(rng.uniform(0.74, 0.95))
     hem = chest * float(rng.uniform(1.15, 2.3))
     length = float(rng.uniform(0.7, 1.35))
-    style = ("straps", "sleeveless", "short", "long")[int(rng.integers(4))]
-    shoulder = chest * (0.62 if style == "straps" else 0.96)
-    sleeve = 1.0 if style == "long" else 0.32
+    shoulder = chest * (0.62 if fit == "strappy" else 0.96)
+    sleeve = 1.0 if fit == "long-sleeved" else 0.32
     cut = Cut(
         0.15,
         shoulder,
@@ -28,17 +27,17 @@ def dress(rng: np.random.Generator) -> Sketch:
         hem,
         length,
         sleeve,
-        0.3 if style == "long" else 0.8,
-        0.14 if style == "long" else 0.2,
+        0.3 if fit == "long-sleeved" else 0.8,
+        0.14 if fit == "long-sleeved" else 0.2,
     )
-    if style in ("short", "long"):
+    if fit in ("short-sleeved", "long-sleeved"):
         sleeves(sketch, cut)
-    neck = shoulder - 0.09 if style == "straps" else 0.15
+    neck = shoulder - 0.09 if fit == "strappy" else 0.15
     right: list[Point] = [
         (neck, -1.03),
         (neck, -1.03),
-        (shoulder, -0.98 if style == "straps" else -0.92),
-        (shoulder, -0.98 if style == "straps" else -0.92),
+        (shoulder, -0.98 if fit == "strappy" else -0.92),
+        (shoulder, -0.98 if fit == "strappy" else -0.92),
         (chest * 0.86, -0.75),
         (chest, -0.6),
         (waist, -0.18),
@@ -49,7 +48,7 @@ def dress(rng: np.random.Generator) -> Sketch:
         (hem * 0.4, length + 0.06),
     ]
     sketch.fabric(mirrored(right))
-    if style == "straps":
+    if fit == "strappy":
         sketch.hole([(-neck, -1.06), (neck, -1.06), (neck * 0.9, -0.78), (0, -0.72), (-neck * 0.9, -0.78)])
     else:
         cut = Cut(0.15, shoulder, -0.9, chest, -0.6, waist, hem, length, sleeve, 0.3, 0.2)
@@ -68,11 +67,11 @@ def dress(rng: np.random.Generator) -> Sketch:
     return sketch
 
 
-def skirt(rng: np.random.Generator) -> Sketch:
+def skirt(rng: np.random.Generator, fit: str) -> Sketch:
     """A waistband above a pencil, A-line or pleated shape."""
     sketch = Sketch()
     waist = float(rng.uniform(0.36, 0.44))
-    hem = waist * float(rng.uniform(1.15, 2.4))
+    hem = waist * float(rng.uniform(*{"pencil": (1.05, 1.2), "a-line": (1.5, 2.0)}.get(fit, (1.7, 2.4))))
     length = float(rng.uniform(0.15, 0.85))
     right = [
         (waist, -0.62),
@@ -83,9 +82,9 @@ def skirt(rng: np.random.Generator) -> Sketch:
         (hem * 0.4, length + 0.07),
     ]
     sketch.fabric(mirrored(right))
-    pleats = int(rng.integers(5, 13))
+    pleats = int(rng.integers(10, 14)) if fit == "pleated" else int(rng.integers(4, 8))
     skirt_folds(sketch, waist, hem, -0.6, length, count=pleats)
-    if pleats > 9:
+    if fit == "pleated":
         for share in np.linspace(-0.85, 0.85, pleats):
             sketch.seam([(waist * float(share), -0.6), (hem * float(share), length + 0.04)], -0.3)
     sketch.seam([(-hem, length - 0.06), (0.0, length + 0.02), (hem, length - 0.06)], -0.25)
@@ -135,7 +134,7 @@ def _legs(
         sketch.crease([(sign * (spread - knee), middle), (sign * (spread - hem), end)], -0.3, 0.08)
         sketch.crease([(sign * (spread + knee), middle + 0.05), (sign * spread, middle)], -0.22, 0.05)
         sketch.seam([(sign * (spread + hem), end - 0.05), (sign * (spread - hem), end - 0.03)], -0.3)
-        sketch.seam([(sign * waist * 0.55, -0.88), (sign * waist * 0.85, -0.76), (sign * hip, -0.72)], -0.4)
+        sketch.seam([(sign * waist * 0.55, -0.89), (sign * waist * 0.85, -0.76), (sign * hip, -0.72)], -0.4)
     sketch.seam([(0.0, -0.9), (0.0, crotch)], -0.4)
 
 
@@ -152,10 +151,10 @@ def _waistband(sketch: Sketch, rng: np.random.Generator, waist: float, *, cord: 
     for share in (-0.75, -0.35, 0.35, 0.75):
         sketch.fabric(
             [
-                (waist * share - 0.015, -1.08),
-                (waist * share + 0.015, -1.08),
-                (waist * share + 0.015, -0.88),
-                (waist * share - 0.015, -0.88),
+                (waist * share - 0.015, -1.065),
+                (waist * share + 0.015, -1.065),
+                (waist * share + 0.015, -0.89),
+                (waist * share - 0.015, -0.89),
             ],
             0.15,
             curved=False,
@@ -167,11 +166,11 @@ def _waistband(sketch: Sketch, rng: np.random.Generator, waist: float, *, cord: 
         sketch.solid([(-0.06, -1.05), (0.06, -1.05), (0.06, -0.92), (-0.06, -0.92)], "metal", curved=False)
 
 
-def trousers(rng: np.random.Generator) -> Sketch:
+def trousers(rng: np.random.Generator, fit: str) -> Sketch:
     """Two long legs, from skinny to wide."""
     sketch = Sketch()
     waist = float(rng.uniform(0.3, 0.36))
-    hem = float(rng.uniform(0.085, 0.23))
+    hem = float(rng.uniform(*{"slim": (0.08, 0.1), "straight": (0.12, 0.15)}.get(fit, (0.19, 0.24))))
     knee = (hem + float(rng.uniform(0.15, 0.19))) / 2
     spread = float(rng.uniform(0.2, 0.26)) + max(hem - 0.15, 0.0)
     _legs(sketch, waist, waist + 0.06, knee, hem, -0.36, float(rng.uniform(1.0, 1.25)), spread)
@@ -179,12 +178,12 @@ def trousers(rng: np.random.Generator) -> Sketch:
     return sketch
 
 
-def shorts(rng: np.random.Generator) -> Sketch:
+def shorts(rng: np.random.Generator, fit: str) -> Sketch:
     """Two short, wide legs."""
     sketch = Sketch()
     waist = float(rng.uniform(0.38, 0.46))
     end = float(rng.uniform(-0.22, 0.12))
-    hem = float(rng.uniform(0.22, 0.29))
+    hem = {"slim": 0.2, "regular": 0.24}.get(fit, 0.29) + float(rng.uniform(-0.015, 0.015))
     _legs(sketch, waist, waist + 0.05, hem * 0.98, hem, -0.46, end, float(rng.uniform(0.26, 0.33)))
     _waistband(sketch, rng, waist, cord=bool(rng.random() < 0.5))
     return sketch

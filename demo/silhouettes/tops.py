@@ -26,9 +26,13 @@ class Cut:
     cuff: float
 
 
-def draw_cut(rng: np.random.Generator, *, sleeve: tuple[float, float], angle: tuple[float, float]) -> Cut:
-    """Draw the measures of one design."""
-    chest = float(rng.uniform(0.42, 0.54))
+_CHESTS = {"slim": (0.4, 0.44), "regular": (0.45, 0.5), "oversized": (0.53, 0.58), "relaxed": (0.5, 0.55)}
+
+
+def draw_cut(rng: np.random.Generator, fit: str, *, sleeve: tuple[float, float], angle: tuple[float, float]) -> Cut:
+    """Draw the measures of one design; its fit says how wide it is and how long."""
+    chest = float(rng.uniform(*_CHESTS.get(fit, (0.44, 0.52))))
+    length = (0.4, 0.52) if fit == "cropped" else (0.66, 0.95)
     return Cut(
         neck=float(rng.uniform(0.17, 0.23)),
         shoulder=chest * float(rng.uniform(0.98, 1.06)),
@@ -37,7 +41,7 @@ def draw_cut(rng: np.random.Generator, *, sleeve: tuple[float, float], angle: tu
         armpit_y=float(rng.uniform(-0.4, -0.3)),
         waist=chest * float(rng.uniform(0.9, 1.02)),
         hem=chest * float(rng.uniform(0.96, 1.12)),
-        hem_y=float(rng.uniform(0.66, 0.98)),
+        hem_y=float(rng.uniform(*length)),
         sleeve=float(rng.uniform(*sleeve)),
         sleeve_angle=float(rng.uniform(*angle)),
         cuff=float(rng.uniform(0.2, 0.26)) if sleeve[1] < 0.8 else float(rng.uniform(0.15, 0.19)),
@@ -57,8 +61,11 @@ def sleeves(sketch: Sketch, cut: Cut, *, cuff_role: str | None = None, ribbed: b
 
     half = cut.cuff / 2
     arm = [
-        (cut.shoulder - 0.16, cut.shoulder_y - 0.05),
-        (cut.shoulder, cut.shoulder_y),
+        (cut.shoulder - 0.14, cut.shoulder_y + 0.02),
+        (cut.shoulder - 0.14, cut.shoulder_y + 0.02),
+        (cut.shoulder - 0.02, cut.shoulder_y - 0.004),
+        (cut.shoulder - 0.02, cut.shoulder_y - 0.004),
+        (cut.shoulder + 0.045, cut.shoulder_y + 0.06),
         at(0.0, half),
         at(0.0, half),
         at(0.0, -half),
@@ -136,10 +143,10 @@ def neckline(sketch: Sketch, cut: Cut, depth: float, role: str | None, *, pointe
     sketch.seam([(-cut.neck, top), (-cut.neck * 0.5, top + 0.05), (cut.neck * 0.5, top + 0.05), (cut.neck, top)], -0.2)
 
 
-def t_shirt(rng: np.random.Generator) -> Sketch:
+def t_shirt(rng: np.random.Generator, fit: str) -> Sketch:
     """Short sleeves, round or pointed neck, sometimes a contrasting rib or a pocket."""
     sketch = Sketch()
-    cut = draw_cut(rng, sleeve=(0.36, 0.56), angle=(0.75, 1.0))
+    cut = draw_cut(rng, fit, sleeve=(0.36, 0.56), angle=(0.75, 1.0))
     trim = "accent" if rng.random() < 0.3 else None
     sleeves(sketch, cut, cuff_role=trim)
     torso(sketch, cut)
@@ -149,10 +156,10 @@ def t_shirt(rng: np.random.Generator) -> Sketch:
     return sketch
 
 
-def shirt(rng: np.random.Generator) -> Sketch:
+def shirt(rng: np.random.Generator, fit: str) -> Sketch:
     """Long sleeves with cuffs, a folded collar, a button placket and a curved hem."""
     sketch = Sketch()
-    cut = draw_cut(rng, sleeve=(1.08, 1.22), angle=(0.2, 0.42))
+    cut = draw_cut(rng, fit, sleeve=(1.08, 1.22), angle=(0.2, 0.42))
     contrast = "accent" if rng.random() < 0.2 else None
     sleeves(sketch, cut, cuff_role=contrast, ribbed=contrast is None)
     torso(sketch, cut, curve=float(rng.uniform(0.05, 0.12)))
@@ -178,10 +185,10 @@ def shirt(rng: np.random.Generator) -> Sketch:
     return sketch
 
 
-def hoodie(rng: np.random.Generator) -> Sketch:
+def hoodie(rng: np.random.Generator, fit: str) -> Sketch:
     """A hood, drawstrings, a kangaroo pocket, ribbed cuffs and hem; a zip now and then."""
     sketch = Sketch()
-    cut = draw_cut(rng, sleeve=(1.0, 1.15), angle=(0.28, 0.5))
+    cut = draw_cut(rng, fit, sleeve=(1.0, 1.15), angle=(0.28, 0.5))
     top = cut.shoulder_y - 0.13
     width = float(rng.uniform(0.3, 0.38))
     height = float(rng.uniform(0.32, 0.42))
@@ -206,7 +213,10 @@ def hoodie(rng: np.random.Generator) -> Sketch:
     sketch.fabric(hem_band, -0.18, curved=False)
     if rng.random() < 0.4:
         zip_line(sketch, 0.0, top + 0.2, cut.hem_y)
-    pouch = mirrored([(0.2, 0.24), (0.2, 0.24), (0.36, 0.5), (0.36, cut.hem_y - 0.1), (0.36, cut.hem_y - 0.1)])
+    pouch_top, pouch_end = cut.hem_y - 0.44, cut.hem_y - 0.1
+    pouch = mirrored(
+        [(0.2, pouch_top), (0.2, pouch_top), (0.34, pouch_top + 0.2), (0.34, pouch_end), (0.34, pouch_end)]
+    )
     sketch.fabric(pouch, 0.05)
     sketch.seam([*pouch, pouch[0]], -0.35)
     for side in (1.0, -1.0):
@@ -215,17 +225,17 @@ def hoodie(rng: np.random.Generator) -> Sketch:
     return sketch
 
 
-def jacket(rng: np.random.Generator) -> Sketch:
+def jacket(rng: np.random.Generator, fit: str) -> Sketch:
     """A heavier coat-like cut with lapels or a stand collar, zip or buttons, and welt pockets."""
     sketch = Sketch()
-    cut = draw_cut(rng, sleeve=(1.1, 1.25), angle=(0.12, 0.3))
+    cut = draw_cut(rng, fit, sleeve=(1.1, 1.25), angle=(0.12, 0.3))
     top = cut.shoulder_y - 0.13
     sleeves(sketch, cut)
     torso(sketch, cut)
-    if rng.random() < 0.5:
+    if fit == "tailored":
         _lapels(sketch, cut, top, float(rng.uniform(0.45, 0.75)))
     else:
-        _stand_collar(sketch, cut, top, padded=bool(rng.random() < 0.6))
+        _stand_collar(sketch, cut, top, padded=fit == "padded")
     for side in (1.0, -1.0):
         sketch.seam([(side * 0.2, 0.3), (side * 0.36, 0.22)], -0.6, 0.03)
         sketch.seam([(side * 0.2, 0.32), (side * 0.36, 0.24)], 0.25, 0.012)
