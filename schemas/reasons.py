@@ -12,6 +12,7 @@ class RowReason(StrEnum):
     PRICE_NOT_A_NUMBER = "price_not_a_number"
     PRICE_NEGATIVE = "price_negative"
     STOCK_NOT_A_FLAG = "stock_not_a_flag"
+    DELETED_NOT_A_FLAG = "deleted_not_a_flag"
     TIMESTAMP_INVALID = "timestamp_invalid"
     ENCODING_INVALID = "encoding_invalid"
     FIELD_TOO_LONG = "field_too_long"

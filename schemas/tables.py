@@ -50,7 +50,7 @@ PRODUCTS = Table(
         Column("updated_at", "TIMESTAMP", "as the source says; null where it does not"),
         Column("content_hash", "STRING", "of all the columns above"),
         Column("first_seen", "TIMESTAMP", "end of the earliest interval that mentions it"),
-        Column("source_interval", "TIMESTAMP", "end of an interval that gave these columns (bookkeeping)"),
+        Column("source_interval", "TIMESTAMP", "end of an interval that gave these columns (bookkeeping; changes: + 1 µs)"),
         Column("deleted", "BOOLEAN", "a tombstone", nullable=False),
     ),
 )
@@ -65,13 +65,13 @@ PRODUCT_MENTIONS = Table(
     key=("product_id",),
     columns=(
         Column("product_id", "STRING", "named by a change that altered nothing", nullable=False),
-        Column("interval_end", "TIMESTAMP", "end of the newest such interval", nullable=False),
+        Column("interval_end", "TIMESTAMP", "end of the newest such interval (changes: + 1 µs)", nullable=False),
     ),
 )
 
 CATALOG_INTERVALS = Table(
     path="catalog_intervals",
-    key=("interval_end",),
+    key=("interval_end", "mode"),
     columns=(
         Column("interval_end", "TIMESTAMP", "end of the data interval", nullable=False),
         Column("interval_start", "TIMESTAMP", "its start", nullable=False),
@@ -83,9 +83,10 @@ CATALOG_INTERVALS = Table(
 
 CATALOG_QUARANTINE = Table(
     path="catalog_quarantine",
-    key=("interval_end", "row_hash", "reason"),
+    key=("interval_end", "mode", "row_hash", "reason", "field"),
     columns=(
         Column("interval_end", "TIMESTAMP", "of the run that met it", nullable=False),
+        Column("mode", "STRING", "of that run: snapshot or changes", nullable=False),
         Column("row_hash", "STRING", "SHA-256 of the raw row", nullable=False),
         Column("reason", "STRING", "of schemas.reasons.RowReason", nullable=False),
         Column("product_id", "STRING", "where it is known"),

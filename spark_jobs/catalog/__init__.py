@@ -1,0 +1,1 @@
+"""A shop's catalog becomes `products`: sources → rows → duplicates → settlement → writes."""

@@ -1,0 +1,76 @@
+"""A row's photo links: found where the mapping says, and made absolute."""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+from schemas.mapping import ImageLinks
+from spark_jobs.catalog.sources import named
+from spark_jobs.catalog.text import clean, template
+
+_HAS_SCHEME = r"^[A-Za-z][A-Za-z0-9+.\-]+:"
+
+
+def base_uri(links: ImageLinks, folder_uri: str | None) -> str | None:
+    """What relative links are joined to, with a slash at its end; None where there is nothing to join them to.
+
+    A `base` without a scheme is a folder, relative to the catalog's own.
+    """
+    if not links.base:
+        return folder_uri
+    if urlsplit(links.base).scheme:
+        return links.base.rstrip("/") + "/"
+    if Path(links.base).is_absolute():
+        return Path(links.base).as_uri() + "/"
+    return f"{folder_uri}{links.base.strip('/')}/" if folder_uri else None
+
+
+def found_links(links: ImageLinks) -> Column:
+    """The links as they stand in the row, in the shop's order: ARRAY<STRING>, blanks left out."""
+    if links.columns:
+        given = F.array(*[named(column) for column in links.columns])
+    elif links.column:
+        given = _split(named(links.column), links.separator)
+    else:
+        given = F.array(template(str(links.template), blank_if_null=False))
+    cleaned = F.transform(given, clean)
+    return F.coalesce(F.array_compact(cleaned), F.array().cast("array<string>"))
+
+
+def resolved_links(found: Column, base: str | None) -> Column:
+    """Absolute links, each once. What has a scheme stays as it is; relative ones need a base, or are left out."""
+    return F.array_distinct(F.array_compact(F.transform(found, lambda link: _resolve(link, base))))
+
+
+def _split(text: Column, separator: str) -> Column:
+    """A list in one field: a JSON array, or parts between separators."""
+    parts = F.split(text, r"\Q" + separator + r"\E")
+    as_json = F.when(F.ltrim(text).startswith("["), F.from_json(text, "array<string>"))
+    return F.coalesce(as_json, parts)
+
+
+def _resolve(link: Column, base: str | None) -> Column:
+    if base is None:
+        return F.when(link.rlike(_HAS_SCHEME), link)
+    parts = urlsplit(base)
+    origin = f"{parts.scheme}://{parts.netloc}"
+    slashed = F.replace(link, F.lit("\\"), F.lit("/"))
+    below = F.regexp_replace(slashed, r"^(\./)+", "")
+    web_scheme = parts.scheme if parts.scheme in ("http", "https") else "https"
+    return (
+        F.when(link.rlike(_HAS_SCHEME), link)
+        .when(slashed.startswith("//"), F.concat(F.lit(f"{web_scheme}:"), slashed))
+        .when(slashed.startswith("/"), F.concat(F.lit(origin), _encoded(slashed, parts.scheme)))
+        .otherwise(F.concat(F.lit(base), _encoded(below, parts.scheme)))
+    )
+
+
+def _encoded(path: Column, scheme: str) -> Column:
+    """A file's name is percent-encoded whole; a web link may be encoded already, so only its blanks are."""
+    if scheme == "file":
+        return F.replace(F.replace(F.url_encode(path), F.lit("%2F"), F.lit("/")), F.lit("+"), F.lit("%20"))
+    if scheme in ("http", "https"):
+        return F.replace(path, F.lit(" "), F.lit("%20"))
+    return path

@@ -1,0 +1,158 @@
+"""A shop's rows become ours: typed, validated, each fault named. A pure transform, native Spark throughout."""
+
+from collections.abc import Iterable
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from schemas.mapping import MAPPED_COLUMNS, CatalogMapping
+from schemas.reasons import RowReason
+from schemas.tables import PRODUCTS
+from spark_jobs.catalog.links import found_links, resolved_links
+from spark_jobs.catalog.sources import RAW, UNREADABLE
+from spark_jobs.catalog.text import clean, composed, expression
+
+CONTENT_COLUMNS = PRODUCTS.column_names[: PRODUCTS.column_names.index("content_hash")]
+"""What a shop says of a product, and what its hash covers."""
+
+JUDGED_COLUMNS = (*CONTENT_COLUMNS, "content_hash", "deleted", "faults", "lines", "row_hash", "raw")
+"""`judge_rows` gives these. `faults`: ARRAY<STRUCT<reason, field>>, empty for a good row; `lines`: of the source."""
+
+RAW_MAX_CHARACTERS = 8192
+TEXT_MAX_CHARACTERS = {"product_id": 256, "group_id": 256, "title": 4096, "description": 65_536}
+OTHER_MAX_CHARACTERS = 1024
+LINK_MAX_CHARACTERS = 4096
+
+_KEPT_AS_TEXT = ("product_id", "title", "description", "brand", "category", "colour", "currency", "group_id")
+_NEEDS_ALL_FIELDS = ("product_id", "group_id")
+_REPLACEMENT = "\ufffd"
+_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?$"
+_WHOLE_NUMBER = r"^\d+(\.0*)?$"
+_ISO_DATE = r"^\d{4}-\d{2}-\d{2}([T ].*)?$"
+_YES = ("true", "t", "yes", "y", "in stock", "in_stock", "instock", "available")
+_NO = ("false", "f", "no", "n", "out of stock", "out_of_stock", "outofstock", "sold out", "unavailable")
+_MATTERS_TO_A_DELETE = ("product_id", "deleted")
+
+
+def judge_rows(source: DataFrame, mapping: CatalogMapping, link_base: str | None) -> DataFrame:
+    """Rows of `read_source` as JUDGED_COLUMNS. A row that deletes its product needs only an id."""
+    worded = _in_our_words(source, mapping)
+    typed = _typed(worded, mapping, link_base)
+    faults = F.array_compact(F.array(*_faults(mapping)))
+    row_fault = F.array(_fault(RowReason.ROW_UNREADABLE, None))
+    delete_faults = F.filter(faults, lambda fault: fault["field"].isin(*_MATTERS_TO_A_DELETE))
+    # A quote that is never closed swallows the lines after it: one unreadable row then stands for all of them.
+    lines = F.when(F.col(UNREADABLE), F.size(F.split(F.trim(RAW), r"\r?\n"))).otherwise(F.lit(1))
+    return typed.select(
+        *CONTENT_COLUMNS,
+        _content_hash().alias("content_hash"),
+        F.coalesce("deleted", F.lit(False)).alias("deleted"),
+        F.when(F.col(UNREADABLE), row_fault).when(F.col("deleted"), delete_faults).otherwise(faults).alias("faults"),
+        lines.alias("lines"),
+        F.sha2(RAW, 256).alias("row_hash"),
+        F.left(F.col(RAW), F.lit(RAW_MAX_CHARACTERS)).alias("raw"),
+    )
+
+
+def _in_our_words(source: DataFrame, mapping: CatalogMapping) -> DataFrame:
+    """Their columns under our names, still text: `MAPPED_COLUMNS`, `attribute_<n>`, and `links` as found."""
+    attributes = [expression(mapping.attributes[name]) for name in sorted(mapping.attributes)]
+    trimmed = source.select(
+        RAW,
+        UNREADABLE,
+        *[_worded(name, mapping).alias(name) for name in MAPPED_COLUMNS],
+        *[clean(theirs).alias(f"attribute_{place}") for place, theirs in enumerate(attributes)],
+        found_links(mapping.images).alias("links"),
+    )
+    kept = [*_KEPT_AS_TEXT, *[f"attribute_{place}" for place in range(len(attributes))]]
+    return trimmed.withColumns({name: composed(name) for name in kept})
+
+
+def _worded(name: str, mapping: CatalogMapping) -> Column:
+    default = mapping.defaults.get(name)
+    fallback = F.lit(None if default is None else str(default)).cast("string")
+    if name not in mapping.columns:
+        return fallback
+    theirs = clean(expression(mapping.columns[name], blank_if_null=name not in _NEEDS_ALL_FIELDS))
+    return F.coalesce(theirs, fallback)
+
+
+def _typed(worded: DataFrame, mapping: CatalogMapping, link_base: str | None) -> DataFrame:
+    """Typed columns; what could not be read stays beside them as text, `<name>_text`, for the faults."""
+    pairs = [
+        F.when(F.col(f"attribute_{place}").isNotNull(), F.struct(F.lit(name), F.col(f"attribute_{place}")))
+        for place, name in enumerate(sorted(mapping.attributes))
+    ]
+    no_attributes = F.create_map().cast("map<string,string>")
+    read = {
+        "price": _number("price"),
+        "in_stock": _flag("in_stock"),
+        "deleted": _flag("deleted"),
+        "created_at": _moment("created_at"),
+        "updated_at": _moment("updated_at"),
+    }
+    with_text = worded.withColumns({f"{name}_text": F.col(name) for name in read})
+    return with_text.withColumns(
+        {
+            **read,
+            "currency": F.upper("currency"),
+            "group_id": F.coalesce("group_id", "product_id"),
+            "attributes": F.map_from_entries(F.array_compact(F.array(*pairs))) if pairs else no_attributes,
+            "image_urls": resolved_links(F.col("links"), link_base),
+        }
+    )
+
+
+def _number(name: str) -> Column:
+    value = F.col(name).try_cast("double")
+    finite = F.col(name).rlike(_NUMBER) & (F.abs(value) < float("inf"))
+    return F.when(finite, value + F.lit(0.0))  # -0.0 becomes 0.0
+
+
+def _flag(name: str) -> Column:
+    """Yes or no in the words that shops use; a whole number is a count of pieces."""
+    word = F.lower(name)
+    count = F.when(F.col(name).rlike(_WHOLE_NUMBER), F.col(name).try_cast("double"))
+    return F.when(word.isin(*_YES), True).when(word.isin(*_NO), False).otherwise(count > 0)
+
+
+def _moment(name: str) -> Column:
+    """An ISO 8601 date or time; without a zone it is UTC. A bare time of day would be read as today's: refused."""
+    return F.when(F.col(name).rlike(_ISO_DATE), F.col(name).try_cast("timestamp"))
+
+
+def _faults(mapping: CatalogMapping) -> Iterable[Column]:
+    attributes = {f"attribute_{place}": f"attributes.{name}" for place, name in enumerate(sorted(mapping.attributes))}
+    yield F.when(F.col("product_id").isNull(), _fault(RowReason.NO_PRODUCT_ID, "product_id"))
+    for column, name in {**{name: name for name in _KEPT_AS_TEXT}, **attributes}.items():
+        yield F.when(F.contains(F.col(column), F.lit(_REPLACEMENT)), _fault(RowReason.ENCODING_INVALID, name))
+        limit = TEXT_MAX_CHARACTERS.get(column, OTHER_MAX_CHARACTERS)
+        yield F.when(F.length(column) > limit, _fault(RowReason.FIELD_TOO_LONG, name))
+    wrongly_encoded = F.exists("links", lambda link: F.contains(link, F.lit(_REPLACEMENT)))
+    yield F.when(wrongly_encoded, _fault(RowReason.ENCODING_INVALID, "image_urls"))
+    too_long = F.exists("links", lambda link: F.length(link) > LINK_MAX_CHARACTERS)
+    yield F.when(too_long, _fault(RowReason.FIELD_TOO_LONG, "image_urls"))
+    yield _unread("price", RowReason.PRICE_NOT_A_NUMBER)
+    yield F.when(F.col("price") < 0, _fault(RowReason.PRICE_NEGATIVE, "price"))
+    yield _unread("in_stock", RowReason.STOCK_NOT_A_FLAG)
+    yield _unread("deleted", RowReason.DELETED_NOT_A_FLAG)
+    yield _unread("created_at", RowReason.TIMESTAMP_INVALID)
+    yield _unread("updated_at", RowReason.TIMESTAMP_INVALID)
+    yield F.when(F.size("image_urls") == 0, _fault(RowReason.NO_IMAGE, "image_urls"))
+
+
+def _unread(name: str, reason: RowReason) -> Column:
+    """There was text, but no value came of it; of text in a wrong encoding, that is what is said."""
+    text = F.col(f"{name}_text")
+    said = F.when(F.contains(text, F.lit(_REPLACEMENT)), _fault(RowReason.ENCODING_INVALID, name))
+    return F.when(text.isNotNull() & F.col(name).isNull(), F.coalesce(said, _fault(reason, name)))
+
+
+def _fault(reason: RowReason, field: str | None) -> Column:
+    return F.struct(F.lit(str(reason)).alias("reason"), F.lit(field).cast("string").alias("field"))
+
+
+def _content_hash() -> Column:
+    """SHA-256 of the content columns as JSON: fixed order, nulls written, attributes by name, times in UTC."""
+    options = {"ignoreNullFields": "false", "timeZone": "UTC", "timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSS"}
+    return F.sha2(F.to_json(F.struct(*CONTENT_COLUMNS), options), 256)

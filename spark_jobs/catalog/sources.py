@@ -1,0 +1,232 @@
+"""Where a catalog stands: CSV, JSONL, Parquet or PostgreSQL, read into rows of text.
+
+Every source gives the same frame: the columns that the mapping names, as text under the names it uses, and beside
+them RAW (the row as the shop wrote it) and UNREADABLE (it could not be split into fields at all).
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from pyspark.errors import AnalysisException, PySparkException
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, BinaryType, DataType, MapType, StringType, StructType
+
+from schemas.errors import BadData, MappingInvalid, Misconfigured, TryAgain
+from schemas.mapping import CatalogMapping
+
+RAW = "_raw"
+UNREADABLE = "_unreadable"
+
+_CORRUPT = "_corrupt"
+_JDBC_ROWS_AT_ONCE = "10000"
+
+
+@dataclass(frozen=True)
+class CatalogPlace:
+    """A catalog's folder or database. `user` and `password` are for PostgreSQL only."""
+
+    uri: str
+    user: str | None = None
+    password: str | None = None
+
+    @property
+    def is_database(self) -> bool:
+        return self.uri.startswith("jdbc:")
+
+    @property
+    def is_on_s3(self) -> bool:
+        return self.uri.startswith(("s3:", "s3a:"))
+
+    @property
+    def shown(self) -> str:
+        """The URI without its query, which may hold a password."""
+        return self.uri.partition("?")[0]
+
+    @property
+    def local_path(self) -> Path | None:
+        """The absolute local path, or None for what is elsewhere."""
+        parts = urlsplit(self.uri)
+        if parts.scheme == "file":
+            return Path(unquote(parts.path))
+        return Path(self.uri).resolve() if not parts.scheme else None
+
+    @property
+    def folder_uri(self) -> str | None:
+        """What relative links are joined to, with a slash at its end; None for a database."""
+        if self.is_database:
+            return None
+        path = self.local_path
+        if path is None:
+            return self.uri.rstrip("/") + "/"
+        return (path.parent if path.is_file() else path).as_uri().rstrip("/") + "/"
+
+    def file(self, source_path: str) -> str:
+        """The path for Spark to read. Raises BadData where a local one is not there."""
+        path = self.local_path
+        if path is None:
+            return self.uri.rstrip("/").replace("s3://", "s3a://", 1) + (f"/{source_path}" if source_path else "")
+        if not path.exists():
+            raise BadData(f"no catalog at {path}: give its folder with --catalog")
+        found = path if path.is_file() or not source_path else path / source_path
+        if not _is_glob(source_path) and not found.exists():
+            raise BadData(f"no file {source_path} in {path}: mend [source] path in the mapping file")
+        return str(found)
+
+
+def read_source(spark: SparkSession, place: CatalogPlace, mapping: CatalogMapping) -> DataFrame:
+    """The source's rows as text. Raises MappingInvalid where a column is missing, BadData where nothing can be read."""
+    try:
+        if mapping.source_format == "postgresql":
+            return _text_rows(_read_postgresql(spark, place, mapping), place, mapping)
+        if place.is_database:
+            raise MappingInvalid(f'{place.shown} is a database: write format = "postgresql" under [source]')
+        path = place.file(mapping.source_path)
+        if mapping.source_format == "jsonl":
+            return _read_jsonl(spark, path, place, mapping)
+        read = _read_csv if mapping.source_format == "csv" else _read_parquet
+        return _text_rows(read(spark, path, mapping), place, mapping)
+    except AnalysisException as error:
+        raise BadData(f"{place.shown} cannot be read: {_first_line(error)}") from error
+
+
+def explain_failure(error: Exception, place: CatalogPlace) -> Exception:
+    """A one-line error for what Spark met while it read the source, or the same error where it is none of those."""
+    text = str(error)
+    if "CSV header does not conform" in text:
+        return BadData(f"the CSV files of {place.shown} have different headers: give each its own --catalog")
+    if any(sign in text for sign in ("not a Parquet file", "CANNOT_READ_FILE_FOOTER", "MalformedInputException")):
+        return BadData(f"{place.shown} is damaged: {_first_line(error)}")
+    return error
+
+
+def missing_column(theirs: str, known: list[str], place: CatalogPlace) -> MappingInvalid:
+    return MappingInvalid(f"the mapping names column {theirs!r}, but {place.shown} has {', '.join(sorted(known))}")
+
+
+def named(column: str) -> Column:
+    """A column by its exact name, dots and all."""
+    return F.col("`" + column.replace("`", "``") + "`")
+
+
+def _is_glob(path: str) -> bool:
+    return any(sign in path for sign in "*?[{")
+
+
+def _read_csv(spark: SparkSession, path: str, mapping: CatalogMapping) -> DataFrame:
+    options = {"header": "true", "multiLine": "true", "escape": '"', "encoding": mapping.encoding}
+    header = [name for name in spark.read.options(**options).csv(path).columns if name]
+    if not header:
+        raise BadData(f"{path} is empty: a CSV file needs a line of column names")
+    schema = StructType()
+    for name in [*header, _CORRUPT]:
+        schema.add(name, StringType())
+    # enforceSchema=false compares every file's header; with it, a second file in another order lands shifted.
+    return spark.read.options(**options, columnNameOfCorruptRecord=_CORRUPT, enforceSchema="false").csv(path, schema)
+
+
+def _read_parquet(spark: SparkSession, path: str, mapping: CatalogMapping) -> DataFrame:
+    return spark.read.parquet(path)
+
+
+def _read_postgresql(spark: SparkSession, place: CatalogPlace, mapping: CatalogMapping) -> DataFrame:
+    if not place.uri.startswith("jdbc:postgresql:"):
+        raise MappingInvalid(f"--catalog {place.shown} is no PostgreSQL: write jdbc:postgresql://host:port/database")
+    table = str(mapping.source_table).strip()
+    options = {
+        "url": place.uri,
+        "driver": "org.postgresql.Driver",
+        "dbtable": f"{table} AS source" if table.startswith("(") else table,
+        "fetchsize": _JDBC_ROWS_AT_ONCE,
+    }
+    options |= {"user": place.user} if place.user else {}
+    options |= {"password": place.password} if place.password else {}
+    try:
+        return spark.read.format("jdbc").options(**options).load()
+    except PySparkException as error:
+        raise _database_error(error, place, table) from None
+    except Exception as error:  # py4j wraps what the driver raises
+        if "PSQLException" not in str(error):
+            raise
+        raise _database_error(error, place, table) from None
+
+
+def _database_error(error: Exception, place: CatalogPlace, table: str) -> Exception:
+    text = str(error)
+    if any(sign in text for sign in ("authentication failed", "no password was provided", "FATAL: role", "pg_hba")):
+        return Misconfigured(f"{place.shown} refused the login: set PGUSER and PGPASSWORD")
+    if "permission denied" in text:
+        return Misconfigured(f"{place.shown} does not let this user read {table}: grant SELECT on it")
+    if "FATAL: database" in text:
+        return BadData(f"{place.shown} is no database of that server: mend --catalog")
+    if "does not exist" in text:
+        return BadData(f"{place.shown} has no {table}: mend [source] table in the mapping file")
+    if any(sign in text for sign in ("refused", "connection attempt failed", "starting up", "too many")):
+        return TryAgain(f"{place.shown} does not answer: start PostgreSQL or mend --catalog")
+    return BadData(f"{place.shown} cannot be read: {_first_line(error)}")
+
+
+def _read_jsonl(spark: SparkSession, path: str, place: CatalogPlace, mapping: CatalogMapping) -> DataFrame:
+    if mapping.encoding.lower().replace("-", "") != "utf8":
+        raise MappingInvalid(f"[source] encoding is {mapping.encoding!r}, but JSONL is UTF-8 by definition")
+    schema = StructType()
+    for theirs in [*mapping.source_columns, _CORRUPT]:
+        schema.add(theirs, StringType())
+    # Bytes that are no UTF-8 become U+FFFD, by which the row is known as wrongly encoded later on.
+    lines = spark.read.text(path).select(F.make_valid_utf8("value").alias(RAW)).where(F.trim(RAW) != "")
+    parsed = lines.withColumn("row", F.from_json(RAW, schema, {"columnNameOfCorruptRecord": _CORRUPT}))
+    _refuse_unknown_keys(parsed, place, mapping)
+    return parsed.select(
+        RAW, F.col("row").getField(_CORRUPT).isNotNull().alias(UNREADABLE),
+        *[F.col("row").getField(theirs).alias(theirs) for theirs in mapping.source_columns],
+    )  # fmt: skip
+
+
+def _refuse_unknown_keys(parsed: DataFrame, place: CatalogPlace, mapping: CatalogMapping) -> None:
+    """JSONL has no header, and a key may be absent from most lines: only an id that no early line has is a mistake."""
+    needed = mapping.columns["product_id"]
+    if needed not in mapping.source_columns:
+        return
+    first = parsed.limit(1000).cache()
+    try:
+        if first.where(F.col("row").getField(needed).isNotNull()).limit(1).count():
+            return
+        keys = first.select(F.explode(F.json_object_keys(RAW))).distinct().collect()
+    finally:
+        first.unpersist()
+    if keys:
+        raise missing_column(needed, [row[0] for row in keys], place)
+
+
+def _text_rows(frame: DataFrame, place: CatalogPlace, mapping: CatalogMapping) -> DataFrame:
+    """Their mapped columns as text, matched by exact name, else without regard to case and outer blanks."""
+    known = [name for name in frame.columns if name != _CORRUPT]
+    loosely = {name.strip().lower(): name for name in reversed(known)}
+    chosen = []
+    for theirs in mapping.source_columns:
+        name = theirs if theirs in known else loosely.get(theirs.strip().lower())
+        if name is None:
+            raise missing_column(theirs, known, place)
+        chosen.append(_as_text(named(name), frame.schema[name].dataType).alias(theirs))
+    as_json = F.to_json(F.struct(*[named(name) for name in known]))
+    has_corrupt = _CORRUPT in frame.columns
+    unreadable = F.col(_CORRUPT).isNotNull() if has_corrupt else F.lit(False)
+    raw = F.coalesce(F.col(_CORRUPT), as_json) if has_corrupt else as_json
+    return frame.select(raw.alias(RAW), unreadable.alias(UNREADABLE), *chosen)
+
+
+def _as_text(column: Column, data_type: DataType) -> Column:
+    if isinstance(data_type, (ArrayType, MapType, StructType)):
+        return F.to_json(column)
+    if isinstance(data_type, BinaryType):
+        return F.make_valid_utf8(column.cast("string"))
+    if isinstance(data_type, StringType):
+        return F.make_valid_utf8(column)
+    return column.cast("string")
+
+
+def _first_line(error: Exception) -> str:
+    text = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return json.dumps(text[:200], ensure_ascii=False).strip('"')

@@ -1,0 +1,126 @@
+"""What an interval writes: each table by its difference, so that no difference writes no commit.
+
+The order is quarantine, products, mentions, images, and the interval itself last. A run that dies in between leaves
+rows of its own interval; the same interval run again finds what is missing. One ingest at a time writes a lake (an
+Airflow pool of one slot): a race for `products` is noticed, but two intervals that race do not know of each other.
+"""
+
+from delta.tables import DeltaTable
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from schemas.tables import CATALOG_INTERVALS, CATALOG_QUARANTINE, PRODUCT_IMAGES, PRODUCT_MENTIONS, PRODUCTS, Table
+from spark_jobs.catalog.moments import Applied
+from spark_jobs.catalog.settlement import KNOWN_COLUMNS, WRITES, Action
+from spark_jobs.lake import Lake, retry_conflicts
+
+IMAGE_ID_HEX_DIGITS = 16
+
+
+def write_quarantine(lake: Lake, sifted: DataFrame, applied: Applied) -> None:
+    """Make this interval's rows in `catalog_quarantine` those of this run."""
+    now = sifted.where(F.size("faults") > 0).select("row_hash", F.explode("faults").alias("fault"), "product_id", "raw")
+    now = now.select(
+        F.timestamp_micros(F.lit(applied.end_us)).alias("interval_end"),
+        F.lit(str(applied.mode)).alias("mode"),
+        "row_hash", F.col("fault.reason").alias("reason"), "product_id", F.col("fault.field").alias("field"), "raw",
+    ).dropDuplicates(["row_hash", "reason", "field"])  # fmt: skip
+    before = lake.read(CATALOG_QUARANTINE).where(
+        (F.col("interval_end") == F.timestamp_micros(F.lit(applied.end_us))) & (F.col("mode") == str(applied.mode))
+    )
+    _merge_difference(lake, CATALOG_QUARANTINE, before, now)
+
+
+def write_products(lake: Lake, settled: DataFrame) -> None:
+    """Merge rows of SETTLED_COLUMNS. A row that changed since it was settled is left as it is."""
+    columns = {name: f"settled.{name}" for name in PRODUCTS.column_names}
+    unchanged_since = " AND ".join(f"known.{name} <=> settled.known_{name}" for name in KNOWN_COLUMNS)
+    (
+        lake.ensure(PRODUCTS).alias("known")
+        .merge(settled.where(F.col("action").isin(*map(str, WRITES))).alias("settled"),
+               "known.product_id = settled.product_id")
+        .whenMatchedUpdate(f"settled.action = '{Action.UPDATE}' AND {unchanged_since}", set=columns)
+        .whenMatchedUpdate(f"settled.action = '{Action.DELETE}' AND {unchanged_since}",
+                           set={name: columns[name] for name in ("deleted", "source_interval")})
+        .whenMatchedUpdate(f"settled.action = '{Action.ANTEDATE}' AND {unchanged_since}",
+                           set={"first_seen": columns["first_seen"]})
+        .whenNotMatchedInsert(f"settled.action = '{Action.INSERT}'", values=columns)
+        .execute()
+    )  # fmt: skip
+
+
+def write_mentions(lake: Lake, settled: DataFrame) -> None:
+    """Note when a product was last heard of, where that alone changed."""
+    mentioned = settled.where(F.col("action") == str(Action.MENTION))
+    values = {"product_id": "now.product_id", "interval_end": "now.source_interval"}
+    retry_conflicts(lambda: (
+        lake.ensure(PRODUCT_MENTIONS).alias("before").merge(mentioned.alias("now"), "before.product_id = now.product_id")
+        .whenMatchedUpdate("now.source_interval > before.interval_end", set=values)
+        .whenNotMatchedInsert(values=values).execute()
+    ))  # fmt: skip
+
+
+def write_images(lake: Lake, touched: DataFrame | None) -> None:
+    """Make `product_images` say what `products` says: of the touched product ids, or of all where that is None.
+
+    Deleted products keep their rows: one that comes back finds its photos as they were.
+    """
+    products, before = lake.read(PRODUCTS), lake.read(PRODUCT_IMAGES)
+    if touched is not None:
+        products, before = (frame.join(touched, "product_id", "left_semi") for frame in (products, before))
+    now = products.select("product_id", F.posexplode("image_urls").alias("position", "url")).select(
+        "product_id", F.left(F.sha2("url", 256), F.lit(IMAGE_ID_HEX_DIGITS)).alias("image_id"), "url", "position"
+    )
+    _merge_difference(lake, PRODUCT_IMAGES, before, now)
+
+
+def write_interval(lake: Lake, applied: Applied, rows_read: int, rows_bad: int) -> None:
+    """Note that the interval was taken. Last: until then its snapshot vouches for nothing."""
+    now = lake.spark.range(1).select(
+        F.timestamp_micros(F.lit(applied.end_us)).alias("interval_end"),
+        F.timestamp_micros(F.lit(applied.start_us)).alias("interval_start"),
+        F.lit(str(applied.mode)).alias("mode"),
+        F.lit(rows_read).cast("bigint").alias("rows_read"),
+        F.lit(rows_bad).cast("bigint").alias("rows_bad"),
+    )
+    retry_conflicts(lambda: (
+        lake.ensure(CATALOG_INTERVALS).alias("before").merge(now.alias("now"), _same_key(CATALOG_INTERVALS))
+        .whenMatchedUpdateAll().whenNotMatchedInsertAll().execute()
+    ))  # fmt: skip
+
+
+def _merge_difference(lake: Lake, table: Table, before: DataFrame, now: DataFrame) -> None:
+    """Turn `before`, a part of the table, into `now`; both have its columns."""
+    others = [name for name in table.column_names if name not in table.key]
+    keys_match = [F.col(f"before.{name}").eqNullSafe(F.col(f"now.{name}")) for name in table.key]
+    differs: Column = F.lit(False)
+    for name in others:
+        differs = differs | ~F.col(f"before.{name}").eqNullSafe(F.col(f"now.{name}"))
+    first = table.key[0]
+    is_gone, is_new = F.col(f"now.{first}").isNull(), F.col(f"before.{first}").isNull()
+    difference = (
+        before.alias("before").join(now.alias("now"), keys_match, "full_outer")
+        .where(is_gone | is_new | differs)
+        .select(*[F.coalesce(f"now.{name}", f"before.{name}").alias(name) for name in table.key],
+                *[F.col(f"now.{name}").alias(name) for name in others], is_gone.alias("gone"))
+        .persist()
+    )  # fmt: skip
+    try:
+        if not difference.isEmpty():
+            retry_conflicts(lambda: _merge(lake.ensure(table), table, difference))
+    finally:
+        difference.unpersist()
+
+
+def _merge(target: DeltaTable, table: Table, difference: DataFrame) -> None:
+    columns = {name: f"now.{name}" for name in table.column_names}
+    (
+        target.alias("before").merge(difference.alias("now"), _same_key(table))
+        .whenMatchedDelete("now.gone").whenMatchedUpdate(set=columns)
+        .whenNotMatchedInsert("NOT now.gone", values=columns)
+        .execute()
+    )  # fmt: skip
+
+
+def _same_key(table: Table) -> str:
+    return " AND ".join(f"before.{name} <=> now.{name}" for name in table.key)

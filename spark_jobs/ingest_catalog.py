@@ -1,0 +1,191 @@
+"""Ingest a catalog: a full snapshot, or changes, of one data interval into `products` and `product_images`.
+
+A snapshot deletes what it lacks; a row that is bad is not taken, and so is lacking too: `catalog_quarantine` says why.
+With --catalog jdbc:postgresql://host:port/database the user and password are those of PGUSER and PGPASSWORD.
+"""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from schemas.errors import BadData, TooManyBadRows, TooManyDeletions, TryAgain
+from schemas.mapping import CatalogMapping, read_mapping
+from schemas.receipts import Receipt
+from schemas.tables import CATALOG_INTERVALS, CATALOG_QUARANTINE, PRODUCT_IMAGES, PRODUCT_MENTIONS, PRODUCTS
+from spark_jobs.catalog.duplicates import sift_duplicates
+from spark_jobs.catalog.links import base_uri
+from spark_jobs.catalog.moments import Applied, Mode, Timeline, read_timeline
+from spark_jobs.catalog.rows import CONTENT_COLUMNS, judge_rows
+from spark_jobs.catalog.settlement import WRITES, Action, settle
+from spark_jobs.catalog.sources import CatalogPlace, explain_failure, read_source
+from spark_jobs.catalog.writes import write_images, write_interval, write_mentions, write_products, write_quarantine
+from spark_jobs.job import JobContext, job_parser, run_job
+from spark_jobs.lake import Lake, retry_conflicts
+from spark_jobs.session import open_session
+
+JOB = "ingest_catalog"
+_TABLES = (PRODUCTS, PRODUCT_MENTIONS, CATALOG_INTERVALS, CATALOG_QUARANTINE, PRODUCT_IMAGES)
+_SETTLE_ATTEMPTS = 4
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Shares from 0 to 1: of live products that a snapshot may delete, and of rows that may be bad."""
+
+    deleted_share: float = 0.2
+    bad_share: float = 0.1
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """What one interval did. `newest`: no interval applied before it was newer."""
+
+    counts: dict[str, int]
+    newest: bool
+    table_versions: dict[str, int]
+
+
+def transform(source: DataFrame, mapping: CatalogMapping, link_base: str | None, mode: Mode) -> DataFrame:
+    """Rows of `read_source` as SIFTED_COLUMNS: ours, judged, one kept for each product."""
+    return sift_duplicates(judge_rows(source, mapping, link_base), snapshot=mode is Mode.SNAPSHOT)
+
+
+def ingest(lake: Lake, place: CatalogPlace, mapping: CatalogMapping, applied: Applied, limits: Limits) -> Ingested:
+    """Take one interval. The same interval again writes nothing where its data is the same.
+
+    Raises MappingInvalid, BadData, TooManyBadRows (after the quarantine is written, before anything else) and
+    TooManyDeletions (before anything is written).
+    """
+    for table in _TABLES:
+        lake.ensure(table)
+    source = read_source(lake.spark, place, mapping)
+    sifted = transform(source, mapping, base_uri(mapping.images, place.folder_uri), applied.mode).persist()
+    try:
+        rows = _count_rows(sifted, place)
+        _refuse_bad_rows(lake, sifted, applied, rows, limits, place)
+        timeline = read_timeline(lake.read(CATALOG_INTERVALS), applied)
+        said = sifted.where("kept").select(*CONTENT_COLUMNS, "content_hash", "deleted")
+        counts = _settle_products(lake, sifted, said, applied, timeline, limits)
+        write_images(lake, said.select("product_id") if applied.mode is Mode.CHANGES else None)
+        if timeline.recorded != (rows["rows_read"], rows["rows_bad"]):
+            write_interval(lake, applied, rows["rows_read"], rows["rows_bad"])
+    finally:
+        sifted.unpersist()
+    versions = {table.path: lake.version(table) for table in (PRODUCTS, PRODUCT_IMAGES)}
+    return Ingested({**rows, **counts}, timeline.is_newest(applied), versions)
+
+
+def _count_rows(sifted: DataFrame, place: CatalogPlace) -> dict[str, int]:
+    """The one pass over the source; what follows reads its cached outcome."""
+    bad = F.when(F.size("faults") > 0, F.col("lines"))
+    try:
+        row = sifted.agg(F.sum("lines").alias("rows_read"), F.sum(bad).alias("rows_bad")).collect()[0]
+    except Exception as error:
+        raise explain_failure(error, place) from error
+    return {"rows_read": int(row["rows_read"] or 0), "rows_bad": int(row["rows_bad"] or 0)}
+
+
+def _refuse_bad_rows(
+    lake: Lake, sifted: DataFrame, applied: Applied, rows: dict[str, int], limits: Limits, place: CatalogPlace
+) -> None:
+    if rows["rows_read"] == 0 and applied.mode is Mode.SNAPSHOT:
+        raise BadData(f"the snapshot of {place.shown} has no rows: an empty catalog is not taken for a closed shop")
+    if rows["rows_bad"] > limits.bad_share * rows["rows_read"]:
+        write_quarantine(lake, sifted, applied)
+        where = f"{lake.path(CATALOG_QUARANTINE)} (or allow them with --max-bad-share)"
+        raise TooManyBadRows(rows["rows_bad"], rows["rows_read"], limits.bad_share, where)
+
+
+def _settle_products(
+    lake: Lake, sifted: DataFrame, said: DataFrame, applied: Applied, timeline: Timeline, limits: Limits
+) -> dict[str, int]:
+    """Settle, refuse too many deletions, write; again where another writer came between."""
+    for _ in range(_SETTLE_ATTEMPTS):
+        version = lake.version(PRODUCTS)
+        settled = settle(said, lake.read(PRODUCTS, version), lake.read(PRODUCT_MENTIONS), applied, timeline).persist()
+        try:
+            counts = _count_actions(settled)
+            _refuse_deletions(counts, applied, limits)
+            write_quarantine(lake, sifted, applied)
+            if counts["written"]:
+                retry_conflicts(partial(write_products, lake, settled))
+            if counts["mentioned"]:
+                write_mentions(lake, settled)
+        finally:
+            settled.unpersist()
+        if lake.version(PRODUCTS) == version + bool(counts["written"]):
+            return {name: counts[name] for name in ("upserted", "deleted", "unchanged")}
+    raise TryAgain("another job kept writing to products: run one ingest at a time (Airflow pool)")
+
+
+def _count_actions(settled: DataFrame) -> dict[str, int]:
+    action = F.coalesce("action", F.lit(""))
+    live, said = ~F.coalesce("known_deleted", F.lit(True)), F.col("content_hash").isNotNull()
+    written = action.isin(*map(str, WRITES))
+    deleted = written & live & F.col("deleted")
+    row = settled.agg(
+        F.count_if(written).alias("written"),
+        F.count_if(written & ~deleted).alias("upserted"),
+        F.count_if(deleted).alias("deleted"),
+        F.count_if(said & ~written).alias("unchanged"),
+        F.count_if(action == str(Action.MENTION)).alias("mentioned"),
+        F.count_if(live).alias("live"),
+    ).collect()[0]
+    return {name: int(count) for name, count in row.asDict().items()}
+
+
+def _refuse_deletions(counts: dict[str, int], applied: Applied, limits: Limits) -> None:
+    if applied.mode is Mode.SNAPSHOT and counts["deleted"] > limits.deleted_share * counts["live"]:
+        raise TooManyDeletions(counts["deleted"], counts["live"], limits.deleted_share)
+
+
+def _body(context: JobContext, arguments: argparse.Namespace) -> Receipt:
+    place = CatalogPlace(arguments.catalog, os.environ.get("PGUSER"), os.environ.get("PGPASSWORD"))
+    mapping = read_mapping(Path(arguments.mapping))
+    spark = open_session(f"{JOB} {context.interval.key}", s3=context.uses_s3 or place.is_on_s3)
+    started = time.monotonic()
+    ingested = ingest(
+        Lake(spark, context.lake), place, mapping, Applied(context.interval, Mode(arguments.mode)),
+        Limits(arguments.max_deleted_share, arguments.max_bad_share),
+    )  # fmt: skip
+    return context.receipt(
+        counts=ingested.counts,
+        table_versions=ingested.table_versions,
+        figures={"seconds_after_start_up": round(time.monotonic() - started, 3)},
+        facts={"newest": ingested.newest, "mode": arguments.mode},
+    )
+
+
+def _share(text: str) -> float:
+    share = float(text)
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is no share: write 0.2 for a fifth")
+    return share
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = job_parser(__doc__)
+    parser.add_argument("--catalog", required=True, help="folder, file, s3:// prefix or jdbc:postgresql:// database")
+    parser.add_argument("--mapping", required=True, help="TOML file: which of their columns are ours")
+    parser.add_argument("--mode", choices=[str(mode) for mode in Mode], default=str(Mode.SNAPSHOT))
+    parser.add_argument("--max-deleted-share", type=_share, default=Limits.deleted_share,
+                        help="of the live products, what a snapshot may delete (default %(default)s)")  # fmt: skip
+    parser.add_argument("--max-bad-share", type=_share, default=Limits.bad_share,
+                        help="of the rows, what may be bad (default %(default)s)")  # fmt: skip
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return run_job(JOB, parser(), _body, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
