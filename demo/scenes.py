@@ -93,7 +93,7 @@ def _linen() -> np.ndarray:
     swell = soft_noise(rng, side, side, (5, 8)) + 0.3 * soft_noise(rng, side, side, (16, 22))
     swell += 0.12 * np.abs(soft_noise(rng, side, side, (11, 16)))
     slope = np.gradient(swell, axis=1) + 0.5 * np.gradient(swell, axis=0)
-    return (1 + 7 * slope + 0.008 * grain()[..., 0]).astype(np.float32)
+    return (1 + 4.5 * slope + 0.008 * grain()[..., 0]).astype(np.float32)
 
 
 @cache
