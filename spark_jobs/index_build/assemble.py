@@ -1,7 +1,7 @@
 """From rows to a finished build folder. `assemble_build` does it in memory; `build_index` does the same through Spark."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from retrieval.build_folder import describe_file
 from retrieval.exact import Float32
-from retrieval.item_table import conform_items
-from retrieval.segments import open_segment
+from retrieval.item_table import conform_items, map_items
+from retrieval.segments import Segment, open_segment
 from schemas.errors import BadData
 from schemas.manifest import (
     GOLDEN_FILE,
@@ -29,18 +29,13 @@ from spark_jobs.index_build.coarse import assign_lists, train_centroids
 from spark_jobs.index_build.golden import write_golden
 from spark_jobs.index_build.merge import merge_shards
 from spark_jobs.index_build.parameters import BUILDER_VERSION, BuildParameters, choose_kind, choose_nlist
-from spark_jobs.index_build.queries import QuerySlice, photo_slices
+from spark_jobs.index_build.queries import photo_slices, text_slice, words_to_ask
 from spark_jobs.index_build.rows import as_stored, content_digest, in_sample, row_digests
 from spark_jobs.index_build.shards import ShardRows, write_shard
-from spark_jobs.index_build.tuning import recall, tune, tuning_goal, with_truth
+from spark_jobs.index_build.tuning import Question, recall, tune, tuning_goal, with_truth
 
-
-@dataclass(frozen=True)
-class TextQueries:
-    """Words with their unit vectors (n, dimension) float32."""
-
-    words: Sequence[str]
-    unit_vectors: Float32
+EncodeTexts = Callable[[Sequence[str]], Float32]
+"""Words to unit vectors (n, dimension) float32, by the text tower of the model that made the rows."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +61,7 @@ def assemble_build(
     recall_goal: float = 0.99,
     seed: int = 1,
     nlist: int | None = None,
-    text: TextQueries | None = None,
+    encode_texts: EncodeTexts | None = None,
 ) -> Manifest:
     """Write a build of unit rows (n, d) and their items (the columns of `schemas.items`, absent ones null).
 
@@ -74,31 +69,32 @@ def assemble_build(
     bytes. Raises BadData where there are no rows, ValueError where rows are not of unit length.
     """
     rows = ShardRows(conform_items(items), as_stored(vectors), None)
-    if not len(rows.vectors):
-        raise BadData("there is nothing to index: no live product has a usable photo (see image_fetches and images)")
+    digests = row_digests(rows.items, rows.vectors)
     parameters = make_parameters(
         len(rows.vectors), rows.vectors.shape[1], kind=kind, nlist=nlist, model_id=model_id, fingerprint=fingerprint,
-        recall_goal=recall_goal, seed=seed, has_text=text is not None,
+        recall_goal=recall_goal, seed=seed, has_text=encode_texts is not None,
     )  # fmt: skip
-    digests = row_digests(rows.items, rows.vectors)
     folder = Path(out_folder) / parameters.build_id(content_digest(digests))
     centroids = None
     if parameters.nlist:
-        sample = sample_in_order(digests, rows.vectors, parameters)
+        chosen = in_sample(digests, parameters.sample_rows, len(digests))
+        sample = in_digest_order(np.array(digests)[chosen].tolist(), rows.vectors[chosen])
         centroids = train_centroids(sample, parameters)
         rows = replace(rows, lists=assign_lists(rows.vectors, centroids))
     with tempfile.TemporaryDirectory(prefix="shoplens-shard-") as scratch:
         write_shard(rows, Path(scratch), parameters, centroids)
         merge_shards([Path(scratch)], folder, parameters, centroids)
     lineage = Lineage(source_versions or {}, interval_end, tuple(sorted(runtimes)))
-    return finish_build(folder, parameters, lineage, text)
+    return finish_build(folder, parameters, lineage, encode_texts)
 
 
 def make_parameters(
     rows: int, dimension: int, *, kind: str, nlist: int | None, model_id: str, fingerprint: str,
     recall_goal: float, seed: int, has_text: bool,
 ) -> BuildParameters:  # fmt: skip
-    """The parameters for that many rows."""
+    """The parameters for that many rows. Raises BadData where there are none, Misconfigured for an unknown kind."""
+    if not rows:
+        raise BadData("there is nothing to index: no live product has a usable photo (see image_fetches and images)")
     kind = choose_kind(kind, rows)
     lists = nlist if nlist and kind != "exact" else choose_nlist(kind, rows)
     return BuildParameters(
@@ -107,44 +103,43 @@ def make_parameters(
     )  # fmt: skip
 
 
-def sample_in_order(
-    digests: Sequence[str], vectors: NDArray[np.float16], parameters: BuildParameters
-) -> NDArray[np.float16]:
-    """The training sample (m, d), chosen and ordered by digest, so that the order of the rows does not show."""
-    chosen = np.flatnonzero(in_sample(digests, parameters.sample_rows, len(digests)))
-    return vectors[chosen[np.argsort(np.array(digests)[chosen], kind="stable")]]
+def in_digest_order(digests: Sequence[str], vectors: NDArray[np.float16]) -> NDArray[np.float16]:
+    """The training sample in the order of its digests, so that the order in which rows came does not show."""
+    return vectors[np.argsort(np.array(digests), kind="stable")]
 
 
 def finish_build(
-    folder: Path, parameters: BuildParameters, lineage: Lineage, text: TextQueries | None = None
+    folder: Path, parameters: BuildParameters, lineage: Lineage, encode_texts: EncodeTexts | None = None
 ) -> Manifest:
     """Tune a folder that has vectors, items and index; add golden queries, calibration and, last, the manifest."""
     segment = open_segment(folder, _draft_manifest(folder, parameters, lineage))
     goal = tuning_goal(parameters.recall_goal)
     photo = [with_truth(segment, queries) for queries in photo_slices(segment, parameters.seed)]
-    asked = [] if text is None else [with_truth(segment, QuerySlice("text", "text", text.unit_vectors))]
+    words = words_to_ask(segment.items) if encode_texts else []
+    text_vectors = encode_texts(words) if encode_texts and words else np.empty((0, parameters.dimension), np.float32)
+    text = [with_truth(segment, text_slice(text_vectors))] if words else []
     photo_search = tune(segment, photo, goal)
-    text_search = tune(segment, asked, goal) if asked else photo_search
+    text_search = tune(segment, text, goal) if text else photo_search
+    write_golden(segment, folder / GOLDEN_FILE, words, text_vectors, parameters.seed)
     manifest = replace(
         segment.manifest,
         photo_search=photo_search,
         text_search=text_search,
-        recall={q.slice.name: round(recall(segment, q, photo_search), 4) for q in photo}
-        | {q.slice.name: round(recall(segment, q, text_search), 4) for q in asked},
+        recall=_measured(segment, photo, photo_search) | _measured(segment, text, text_search),
         calibration=dict(calibrate(segment, parameters.seed)),
+        files=segment.manifest.files | {GOLDEN_FILE: describe_file(folder / GOLDEN_FILE)},
     )
-    words, unit_vectors = (
-        (text.words, text.unit_vectors) if text else ([], np.empty((0, parameters.dimension), np.float32))
-    )
-    write_golden(segment, folder / GOLDEN_FILE, words, unit_vectors, parameters.seed)
-    manifest = replace(manifest, files=manifest.files | {GOLDEN_FILE: describe_file(folder / GOLDEN_FILE)})
     (folder / MANIFEST_FILE).write_bytes(manifest.to_json())
     return manifest
 
 
+def _measured(segment: Segment, questions: Sequence[Question], parameters: SearchParameters) -> dict[str, float]:
+    return {question.slice.name: round(recall(segment, question, parameters), 4) for question in questions}
+
+
 def _draft_manifest(folder: Path, parameters: BuildParameters, lineage: Lineage) -> Manifest:
     """All that is known before tuning."""
-    items = pa.ipc.open_file(pa.memory_map(str(folder / ITEMS_FILE))).read_all()
+    items = map_items(folder / ITEMS_FILE)
     return Manifest(
         build_id=folder.name, model_id=parameters.model_id, model_fingerprint=parameters.model_fingerprint,
         dimension=parameters.dimension, rows=items.num_rows,

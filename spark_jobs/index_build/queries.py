@@ -20,6 +20,7 @@ TAIL_SHARE = 0.1
 
 QUERIES_PER_SLICE = 300
 _FILTERED_CATEGORIES = 6
+_TITLES = 150
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,24 @@ def filtered_slices(segment: Segment, seed: int, count: int = QUERIES_PER_SLICE)
         )
         for name in common
     ]
+
+
+def text_slice(unit_vectors: Float32) -> QuerySlice:
+    return QuerySlice("text", "text", unit_vectors)
+
+
+def words_to_ask(items: Any, offset: int = 0) -> list[str]:
+    """What shoppers may type: a spread of the titles, and every category, alone and with the colours it comes in.
+
+    Another `offset` gives other titles.
+    """
+    titles = sorted({title for title in items.column("title").unique().to_pylist() if title})
+    step = max(1, len(titles) // _TITLES)
+    spread = titles[offset % step :: step][:_TITLES]
+    pairs = items.select(["category", "colour"]).group_by(["category", "colour"]).aggregate([]).to_pylist()
+    categories = sorted({pair["category"] for pair in pairs if pair["category"]})
+    coloured = sorted({f"{pair['colour']} {pair['category']}" for pair in pairs if pair["colour"] and pair["category"]})
+    return spread + categories[:_TITLES] + coloured[:: max(1, len(coloured) // _TITLES)][:_TITLES]
 
 
 def rows_of_rare_categories(items: Any) -> Int64:
