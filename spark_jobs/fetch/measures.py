@@ -1,0 +1,85 @@
+"""What is measured of a photo's pixels: a perceptual hash, sharpness, and how much is in it at all."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+MEASURED_SIDE_PX = 256
+_HASHED_SIDE_PX = 32
+_HASH_SIDE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """`phash` is 64 bits as a signed number, `sharpness` the variance of the Laplacian at 256 pixels (levels²),
+    `spread` the distance in levels between the 1st and the 99th percentile of the grey values."""
+
+    phash: int
+    sharpness: float
+    spread: int
+
+
+def measure(photo: Image.Image) -> Measures:
+    """Measure an upright RGB photo."""
+    grey = _shrunk(photo.convert("L"))
+    return Measures(perceptual_hash(grey), laplacian_variance(grey), level_spread(grey))
+
+
+def perceptual_hash(grey: Image.Image) -> int:
+    """64 bits: whether each of the 8 × 8 lowest frequencies of the cosine transform exceeds their median.
+
+    Source: Zauner 2010, "Implementation and benchmarking of perceptual image hash functions", section 3.2.
+    """
+    pixels = np.asarray(grey.resize((_HASHED_SIDE_PX, _HASHED_SIDE_PX), Image.Resampling.BOX), dtype=np.float32)
+    low = _COSINES @ pixels @ _COSINES.T
+    bits = (low > np.median(low)).ravel()
+    return int(np.packbits(bits).view(">i8")[0])
+
+
+def laplacian_variance(grey: Image.Image) -> float:
+    """How sharp: the variance of the four-neighbour Laplacian over the inner pixels; 0 below 3 pixels a side."""
+    if min(grey.size) < 3:
+        return 0.0
+    levels = np.asarray(grey, dtype=np.int16)
+    edges = levels[:-2, 1:-1] + levels[2:, 1:-1]
+    edges += levels[1:-1, :-2]
+    edges += levels[1:-1, 2:]
+    edges -= 4 * levels[1:-1, 1:-1]
+    flat = edges.ravel().astype(np.float32)
+    mean = float(flat.mean())
+    return max(0.0, float(np.dot(flat, flat)) / flat.size - mean * mean)
+
+
+def level_spread(grey: Image.Image) -> int:
+    """The distance between the 1st and the 99th percentile, in levels of 0 to 255."""
+    cumulated = np.cumsum(grey.histogram())
+    low, high = np.searchsorted(cumulated, (0.01 * cumulated[-1], 0.99 * cumulated[-1]))
+    return int(high - low)
+
+
+def hamming_distance(one: int, other: int) -> int:
+    """Bits in which two perceptual hashes differ."""
+    return ((one ^ other) & 0xFFFF_FFFF_FFFF_FFFF).bit_count()
+
+
+def _shrunk(grey: Image.Image) -> Image.Image:
+    """At most 256 pixels on its longer side: sharpness depends on the scale."""
+    longest = max(grey.size)
+    if longest <= MEASURED_SIDE_PX:
+        return grey
+    width, height = (max(1, round(side * MEASURED_SIDE_PX / longest)) for side in grey.size)
+    return grey.resize((width, height), Image.Resampling.BOX, reducing_gap=2.0)
+
+
+def _cosines() -> NDArray[np.float32]:
+    """The eight lowest rows of the orthonormal cosine transform over 32 points, (8, 32) float32."""
+    points = (np.arange(_HASHED_SIDE_PX) + 0.5) * math.pi / _HASHED_SIDE_PX
+    rows = np.cos(np.outer(np.arange(_HASH_SIDE), points)) * math.sqrt(2 / _HASHED_SIDE_PX)
+    rows[0] /= math.sqrt(2)
+    return rows.astype(np.float32)
+
+
+_COSINES = _cosines()
