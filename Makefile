@@ -14,9 +14,10 @@ AIRFLOW := .venv/airflow/bin
 ONLINE := .venv/online/bin
 PYTEST_ARGUMENTS ?=
 
-# What `make demo` takes: ONCE=1, CATALOG=folder MAPPING=file, PRODUCTS=600, PORT=8080, AIRFLOW_PORT=8081
+# What `make demo` takes: ONCE=1, CATALOG=folder MAPPING=file, PRODUCTS=600, PORT=8080, AIRFLOW_PORT=8081, CATALOG_PORT=8082
 DEMO_ARGUMENTS := $(if $(ONCE),--once) $(if $(CATALOG),--catalog $(CATALOG)) $(if $(MAPPING),--mapping $(MAPPING)) \
-	$(if $(PRODUCTS),--products $(PRODUCTS)) $(if $(PORT),--port $(PORT)) $(if $(AIRFLOW_PORT),--airflow-port $(AIRFLOW_PORT))
+	$(if $(PRODUCTS),--products $(PRODUCTS)) $(if $(PORT),--port $(PORT)) $(if $(AIRFLOW_PORT),--airflow-port $(AIRFLOW_PORT)) \
+	$(if $(CATALOG_PORT),--catalog-port $(CATALOG_PORT))
 
 .PHONY: help
 help: ## this list
@@ -29,7 +30,7 @@ tools: ## check that Python 3.11 and Java 17 are here
 
 .PHONY: ports
 ports: tools
-	@$(PYTHON) demo/preflight.py ports $(if $(PORT),$(PORT),8080) $(if $(AIRFLOW_PORT),$(AIRFLOW_PORT),8081) 8793 8794
+	@$(PYTHON) demo/preflight.py ports $(if $(PORT),$(PORT),8080) $(if $(AIRFLOW_PORT),$(AIRFLOW_PORT),8081) $(if $(CATALOG),,$(if $(CATALOG_PORT),$(CATALOG_PORT),8082))
 
 $(UV): | tools
 	@echo "make: bootstrapping uv $(UV_VERSION)"

@@ -44,7 +44,7 @@ def port_complaint(ports: list[int]) -> str | None:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
-                return f"port {port} is in use: stop what listens there, or choose others (make demo PORT=… AIRFLOW_PORT=…)"
+                return f"port {port} is in use: stop what listens there, or choose others (make demo PORT=… AIRFLOW_PORT=… CATALOG_PORT=…)"
     return None
 
 

@@ -45,9 +45,14 @@ def shoplens() -> None:
 
 
 def main() -> None:
-    """Run; an expected error is one line and its exit code."""
+    """The command `shoplens`."""
+    run_command(shoplens)
+
+
+def run_command(command: click.Command) -> None:
+    """Run with the process's arguments; an expected error is one line and its exit code."""
     try:
-        shoplens(standalone_mode=False)
+        command(standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -56,7 +61,7 @@ def main() -> None:
     except click.Abort:
         sys.exit(130)
     except ShopLensError as error:
-        print(f"shoplens: {error}", file=sys.stderr)
+        print(f"{command.name}: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
 
 

@@ -1,0 +1,97 @@
+"""One run of the nightly DAG in a running Airflow, followed task by task."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from demo.airflow_home import AirflowHome
+from demo.nightly import Nightly
+from schemas.errors import TryAgain
+
+DAG_ID = "catalog_nightly"
+POLL_S = 1.0
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def deployment_variable(nightly: Nightly) -> str:
+    """The Airflow Variable `shoplens` (dags/deployment.py) that gives the jobs this run's folders."""
+    fetch = ["--allow-private", *nightly.extra.get("fetch_images", ())]
+    for root in nightly.allowed_roots:
+        fetch += ["--allowed-root", str(root)]
+    return json.dumps(
+        {
+            "lake": str(nightly.lake),
+            "store": str(nightly.store),
+            "catalog": nightly.catalog,
+            "mapping": str(nightly.mapping),
+            "model": nightly.model,
+            "submit": "local",
+            "python": sys.executable,
+            "project": str(ROOT),
+            "arguments": {"fetch_images": fetch},
+            "environment": {"OMP_NUM_THREADS": "2"},
+        }
+    )
+
+
+class NightlyRun:
+    """Starts the DAG for the newest complete interval, or by hand where that one has run, and waits for its end."""
+
+    def __init__(self, airflow: AirflowHome, console: Console) -> None:
+        self._airflow, self._console = airflow, console
+
+    def run(self) -> None:
+        """Raises TryAgain with the failed task's last line."""
+        before = {run["dag_run_id"] for run in self._airflow.runs(DAG_ID)}
+        self._airflow.unpause(DAG_ID)
+        if before:
+            self._airflow.call("POST", f"dags/{DAG_ID}/dagRuns", {"logical_date": None})
+        self._airflow.wait_until(lambda: bool(self._new_run(before)), "the nightly run to begin", 120)
+        run = self._new_run(before)
+        assert run is not None
+        self._follow(run["dag_run_id"])
+
+    def _new_run(self, before: set[str]) -> dict[str, Any] | None:
+        return next((run for run in self._airflow.runs(DAG_ID) if run["dag_run_id"] not in before), None)
+
+    def _follow(self, run_id: str) -> None:
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=self._console, disable=not self._console.is_terminal) as progress:
+            names: list[str] = []
+            bar = progress.add_task(DAG_ID, total=None)
+            seen: dict[str, str] = {}
+            while True:
+                tasks = self._airflow.tasks(DAG_ID, run_id)
+                names = names or [task["task_id"] for task in tasks]
+                for task in tasks:
+                    self._tell(seen, task)
+                done = sum(task["state"] in ("success", "skipped") for task in tasks)
+                running = next((task["task_id"] for task in tasks if task["state"] == "running"), DAG_ID)
+                progress.update(bar, total=len(names) or None, completed=done, description=running)
+                if tasks and done == len(tasks):
+                    return
+                if failed := next((task for task in tasks if task["state"] == "failed"), None):
+                    raise TryAgain(self._failure(run_id, failed))
+                time.sleep(POLL_S)
+
+    def _tell(self, seen: dict[str, str], task: dict[str, Any]) -> None:
+        """A line for each task that has ended, or is to be tried again."""
+        name, state = task["task_id"], task["state"]
+        if state != seen.get(name) and state in ("success", "skipped", "up_for_retry", "failed"):
+            seconds = f": {task['duration']:.1f} s" if task.get("duration") else ""
+            self._console.print(f"  {DAG_ID} {name} {state}{seconds}", highlight=False)
+        seen[name] = state
+
+    def _failure(self, run_id: str, task: dict[str, Any]) -> str:
+        log = self._airflow.task_log(DAG_ID, run_id, task["task_id"], task["try_number"])
+        said = (
+            [line for line in log.splitlines() if '"error"' in line or "ERROR" in line]
+            or log.splitlines()
+            or ["no log"]
+        )
+        return f"task {task['task_id']} failed, see {self._airflow.url}/dags/{DAG_ID}: {said[-1][:500]}"
