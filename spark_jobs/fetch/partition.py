@@ -1,6 +1,6 @@
 """One partition's work: download its links, check the photos as they come, and give one row for each link."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -26,7 +26,7 @@ class PlannedPartition:
 
     division: Division
 
-    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             places, urls = batch["place"].to_pylist(), batch["url"].to_pylist()
             numbers = [self.division.partition_of(host_of(place), url) for place, url in zip(places, urls, strict=True)]
@@ -44,7 +44,7 @@ class FetchPartition:
     as_of: datetime
     safety: SafetyCheck
 
-    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         orders = (order for batch in batches for order in read_orders(batch))
         first = next(orders, None)
         if first is None:

@@ -1,6 +1,7 @@
 """The safety check: any function from photos to scores, 0 safe to 1 unsafe. The built-in one asks the model's text tower."""
 
 import importlib
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from retrieval.objects import open_store
 from schemas.errors import Misconfigured, ModelUnavailable
 
 Scorer = Callable[[Sequence[Image.Image]], Sequence[float]]
@@ -27,10 +29,14 @@ _TEMPERATURE = 100.0  # CLIP's own scale of cosines before the softmax
 
 @dataclass(frozen=True)
 class SafetyCheck:
-    """Which check runs: `none`, `zero_shot` (needs a bundle folder), or `module:function`. Photos above `score_max` go."""
+    """Which check runs: `none`, `zero_shot` (needs a model), or `module:function`. Photos scored above `score_max` go.
+
+    `model` is a bundle folder or a model id in the store; every host makes its own copy of one in the store.
+    """
 
     check: str = NONE
-    bundle_folder: Path | None = None
+    model: str | None = None
+    store_uri: str = ""
     score_max: float = 0.8
 
     def open_scorer(self) -> Scorer | None:
@@ -38,19 +44,24 @@ class SafetyCheck:
         if self.check == NONE:
             return None
         if self.check == ZERO_SHOT:
-            if self.bundle_folder is None:
-                raise Misconfigured("--safety zero_shot needs a model: add --model ID_OR_FOLDER")
-            return ZeroShotScorer(self.bundle_folder)
+            return self._zero_shot()
         return _imported(self.check)
+
+    def _zero_shot(self) -> Scorer:
+        from retrieval.bundles import locate_bundle  # here, so that a run without the check loads no runtime
+
+        if not self.model:
+            raise Misconfigured("--safety zero_shot needs a model: add --model ID_OR_FOLDER")
+        cache_folder = Path(tempfile.gettempdir()) / "shoplens-models"
+        return ZeroShotScorer(locate_bundle(open_store(self.store_uri), self.model, cache_folder))
 
 
 class ZeroShotScorer:
     """The share of probability on unsafe prompts. Source: Radford et al. 2021, section 3.1."""
 
     def __init__(self, bundle_folder: Path) -> None:
+        from retrieval.bundles import read_bundle
         from retrieval.onnx_encoder import OnnxEncoder
-
-        from retrieval.bundles import read_bundle  # here, so that a run without the check loads no runtime
         from retrieval.preprocess import to_pixels
 
         bundle = read_bundle(bundle_folder)

@@ -1,0 +1,82 @@
+"""The rows of `images` after a run: which are new, and which old ones get another verdict. Pure functions of tables."""
+
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from schemas.reasons import PhotoReason
+from spark_jobs.fetch.whole_set import near_duplicates, placeholder_hashes
+from spark_jobs.photo_checks import ACCEPTED, REJECTED
+
+_OWN_COLUMNS = ("verdict", "reason", "phash")
+
+
+@dataclass(frozen=True)
+class SetRules:
+    """What makes a picture a placeholder (on more designs than this), and two photos near-duplicates (bits apart)."""
+
+    placeholder_products_max: int = 3
+    near_duplicate_bits: int = 4
+
+
+def checked_photos(outcomes: DataFrame) -> DataFrame:
+    """(content_sha256, url, from_scratch, verdict, reason, phash): one row for each content whose bytes came this run."""
+    checked = outcomes.where(F.col("verdict").isNotNull())
+    first = F.min(F.struct("url", "verdict", F.col("photo_reason").alias("reason"), "phash")).alias("first")
+    return checked.groupBy("content_sha256").agg(first).select("content_sha256", "first.*")
+
+
+def decide_photos(
+    existing: DataFrame, checked: DataFrame, links: DataFrame, ledger: DataFrame, rules: SetRules, *, replaces: bool
+) -> DataFrame:
+    """(content_sha256, url, verdict, reason, near_duplicate_of, change): what `images` should say of each photo.
+
+    `existing` are the rows of images without bytes, `checked` as above, `ledger` as it will be after the run. A
+    content that is there already keeps its own check, unless `replaces`. `change` is insert, update, or null;
+    `url` is set where the row's own check is to be taken from the run.
+    """
+    photos = _own_checks(existing, checked, replaces=replaces).localCheckpoint()
+    passing = photos.where(F.col("reason").isNull())
+    placeholders = placeholder_hashes(links, ledger, passing, rules.placeholder_products_max)
+    fresh = passing.where(F.col("url").isNotNull())
+    originals = near_duplicates(passing.select("content_sha256", "phash"), fresh.select("content_sha256", "phash"),
+                                rules.near_duplicate_bits)  # fmt: skip
+    is_placeholder = F.col("reason").isNull() & F.col("is_placeholder").isNotNull()
+    decided = (
+        photos.join(placeholders.withColumn("is_placeholder", F.lit(True)), "phash", "left")
+        .join(originals, "content_sha256", "left")
+        .withColumn("reason", F.when(is_placeholder, PhotoReason.PLACEHOLDER.value).otherwise(F.col("reason")))
+        .withColumn("verdict", F.when(F.col("reason").isNull(), ACCEPTED).otherwise(REJECTED))
+        .withColumn("near_duplicate_of", F.least("original", "was_near"))
+    )
+    differs = ~(
+        F.col("verdict").eqNullSafe(F.col("was_verdict"))
+        & F.col("reason").eqNullSafe(F.col("was_reason"))
+        & F.col("near_duplicate_of").eqNullSafe(F.col("was_near"))
+    )
+    change = (
+        F.when(F.col("was_verdict").isNull(), "insert")
+        .when(F.col("url").isNotNull(), "replace")
+        .when(differs, "update")
+    )
+    return decided.select(
+        "content_sha256", "url", "verdict", "reason", "near_duplicate_of", "phash", change.alias("change")
+    )
+
+
+def _own_checks(existing: DataFrame, checked: DataFrame, *, replaces: bool) -> DataFrame:
+    """Every photo with the reason of its own check alone, and what `images` says of it now (was_…)."""
+    was = existing.select(
+        "content_sha256", F.col("verdict").alias("was_verdict"), F.col("reason").alias("was_reason"),
+        F.col("phash").alias("was_phash"), F.col("near_duplicate_of").alias("was_near"),
+    )  # fmt: skip
+    both = was.join(checked, "content_sha256", "full")
+    taken = F.col("was_verdict").isNull() | (F.lit(replaces) & F.col("verdict").isNotNull())
+    own_before = F.when(F.col("was_reason") != PhotoReason.PLACEHOLDER.value, F.col("was_reason"))
+    return both.select(
+        "content_sha256", "was_verdict", "was_reason", "was_near",
+        F.when(taken, F.col("url")).alias("url"),
+        F.when(taken, F.col("reason")).otherwise(own_before).alias("reason"),
+        F.when(taken, F.col("phash")).otherwise(F.col("was_phash")).alias("phash"),
+    )  # fmt: skip

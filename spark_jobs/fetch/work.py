@@ -1,0 +1,101 @@
+"""Which links are looked at tonight, and in which partition: pure functions of Spark tables."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from spark_jobs.fetch.lanes import Division
+from spark_jobs.fetch.outcomes import ORDER_SCHEMA, PREVIOUS_FIELDS
+from spark_jobs.fetch.partition import PlannedPartition
+from spark_jobs.fetch_ledger import CYCLE_DAYS, FAILED, OK
+from spark_jobs.photo_checks import REJECTED
+
+ORDER_COLUMNS = tuple(ORDER_SCHEMA.names)
+ORDER_DDL = (
+    "url string, place string, hops int, requests int, from_scratch boolean, partition int, status string, "
+    "reason string, http_status int, attempts int, failures_in_a_row int, next_try_at timestamp, etag string, "
+    "last_modified string, content_sha256 string, content_bytes bigint, final_url string, fetched_as_of timestamp"
+)
+"""ORDER_SCHEMA in Spark's words."""
+
+_SECONDS_A_DAY = 86_400
+_KEYS_TRIED_FOR_EACH_PARTITION = 64
+
+
+def live_links(products: DataFrame, product_images: DataFrame) -> DataFrame:
+    """(url, group_id, title, changed_at): each link of each live product; `changed_at` is its source interval's end."""
+    live = products.where(~F.col("deleted")).select(
+        "product_id", "group_id", "title", F.col("source_interval").alias("changed_at")
+    )
+    return product_images.select("product_id", "url").join(live, "product_id").drop("product_id")
+
+
+def select_orders(links: DataFrame, ledger: DataFrame, as_of: datetime) -> DataFrame:
+    """Work orders (ORDER_COLUMNS) for links that are new, whose product changed, whose next try or day has come."""
+    known = _links_with_ledger(links, ledger)
+    looked_at, now = F.col("fetched_as_of"), F.lit(as_of)
+    is_new = F.col("status").isNull()
+    product_changed = (F.col("changed_at") > looked_at) & (F.col("changed_at") <= now)
+    is_failing = F.col("status") == FAILED
+    next_try_came = is_failing & (F.col("next_try_at") <= now)
+    day_came = ~is_failing & (_turns(now) > _turns(looked_at))
+    return _orders(known.where(is_new | product_changed | next_try_came | day_came), from_scratch=F.lit(False))
+
+
+def select_redriven_orders(links: DataFrame, ledger: DataFrame, photos: DataFrame, reasons: Sequence[str]) -> DataFrame:
+    """Work orders for just the links that failed with one of the reasons, or whose photo was rejected with one."""
+    rejected = photos.where((F.col("verdict") == REJECTED) & F.col("reason").isin(*reasons))
+    contents = rejected.select("content_sha256", F.lit(True).alias("photo_failed"))
+    known = _links_with_ledger(links, ledger).join(contents, "content_sha256", "left")
+    link_failed = (F.col("status") != OK) & F.col("reason").isin(*reasons)
+    photo_failed = F.col("photo_failed").isNotNull()
+    return _orders(known.where(link_failed | photo_failed), from_scratch=photo_failed)
+
+
+def moved_orders(orders: DataFrame, outcomes: DataFrame) -> DataFrame:
+    """The next round: links that were sent to a host of another partition, with what they have behind them."""
+    moved = outcomes.where(F.col("outcome") == "moved").select(
+        "url", F.col("moved_to").alias("place"), F.col("hops"), F.col("requests")
+    )
+    return orders.drop("place", "hops", "requests").join(moved, "url").select(*ORDER_COLUMNS)
+
+
+def place_orders(spark: SparkSession, orders: DataFrame, division: Division) -> DataFrame:
+    """The orders in `division.partitions` Spark partitions, each where its host's share lies, mixed by hash."""
+    planned = orders.mapInArrow(PlannedPartition(division), ORDER_DDL)
+    keys = F.array(*(F.lit(key) for key in partition_keys(spark, division.partitions)))
+    placed = planned.repartition(division.partitions, keys[F.col("partition")])
+    return placed.sortWithinPartitions(F.xxhash64("url"))
+
+
+def partition_keys(spark: SparkSession, partitions: int) -> list[int]:
+    """For each partition a number that Spark's hash partitioning puts there."""
+    placed = (
+        spark.range(_KEYS_TRIED_FOR_EACH_PARTITION * partitions)
+        .groupBy(F.pmod(F.hash("id"), F.lit(partitions)).alias("partition"))
+        .agg(F.min("id").alias("key"))
+        .collect()
+    )
+    by_partition = {int(row["partition"]): int(row["key"]) for row in placed}
+    return [by_partition[number] for number in range(partitions)]
+
+
+def _links_with_ledger(links: DataFrame, ledger: DataFrame) -> DataFrame:
+    """One row a link, with its newest product change and its ledger row if it has one."""
+    return links.groupBy("url").agg(F.max("changed_at").alias("changed_at")).join(ledger, "url", "left")
+
+
+def _orders(known: DataFrame, *, from_scratch: Column) -> DataFrame:
+    new = {"place": F.col("url"), "hops": F.lit(0), "requests": F.lit(0), "partition": F.lit(0)}
+    previous = {name: F.col(name) for name, _ in PREVIOUS_FIELDS}
+    columns = {"url": F.col("url"), **new, "from_scratch": from_scratch, **previous}
+    return known.select(*(columns[name].alias(name) for name in ORDER_COLUMNS))
+
+
+def _turns(moment: Column) -> Column:
+    """How often the link's day of the cycle had come by a moment; as `fetch_ledger.day_has_come`."""
+    cycle_day = F.conv(F.substring(F.sha2("url", 256), 1, 8), 16, 10).cast("bigint") % CYCLE_DAYS
+    day = F.floor(F.unix_timestamp(moment) / _SECONDS_A_DAY)
+    return F.floor((day - cycle_day) / CYCLE_DAYS)

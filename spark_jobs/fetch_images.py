@@ -1,0 +1,251 @@
+"""Fetch the photos of all live products, check them, and note every outcome in the ledger.
+
+    python -m spark_jobs.fetch_images --lake L --store S --interval-start T --interval-end T [--allowed-root DIR] …
+
+Looks at links that are new, whose product changed, whose next try has come, or whose day of the cycle of thirty it is;
+with --redrive-reason at just those that failed so. Exit code 65 where too large a share of live links has no photo,
+after everything was recorded.
+"""
+
+import argparse
+import ipaddress
+import logging
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from schemas.errors import Misconfigured, TooManyBadRows
+from schemas.intervals import parse_time
+from schemas.reasons import FetchReason, PhotoReason
+from schemas.receipts import Receipt
+from schemas.tables import IMAGE_FETCHES, IMAGES, PRODUCT_IMAGES, PRODUCTS
+from spark_jobs.fetch.lanes import Division
+from spark_jobs.fetch.outcomes import PREVIOUS_FIELDS
+from spark_jobs.fetch.partition import FetchPartition
+from spark_jobs.fetch.photo_rows import SetRules, checked_photos, decide_photos
+from spark_jobs.fetch.safety import NONE, SafetyCheck
+from spark_jobs.fetch.settings import FetchSettings
+from spark_jobs.fetch.staging import OUTCOME_DDL, Staging, run_name
+from spark_jobs.fetch.work import live_links, select_orders, select_redriven_orders
+from spark_jobs.job import JobContext, job_parser, run_job
+from spark_jobs.lake import Lake, retry_conflicts
+from spark_jobs.photo_checks import PhotoRules
+from spark_jobs.session import open_session
+
+JOB = "fetch_images"
+REASONS = sorted({*FetchReason, *PhotoReason})
+
+log = logging.getLogger("shoplens")
+
+
+@dataclass(frozen=True)
+class FetchRun:
+    """All that one run is asked to do."""
+
+    settings: FetchSettings
+    photo_rules: PhotoRules
+    set_rules: SetRules
+    safety: SafetyCheck
+    redrive_reasons: tuple[str, ...]
+    bad_share_max: float
+    partitions: int | None
+
+
+def fetch_images(context: JobContext, arguments: argparse.Namespace) -> Receipt:
+    run = run_of(context, arguments)
+    run.safety.open_scorer()  # a model that cannot be loaded ends the job here, not in a worker
+    spark = open_session(JOB, s3=context.uses_s3)
+    lake = Lake(spark, context.lake)
+    staging = Staging(spark, lake.root, run_name(context.dag, context.interval.key, parse_time(context.as_of)))
+    links = live_links(lake.read(PRODUCTS), lake.read(PRODUCT_IMAGES)).persist()
+    try:
+        counts = _look(lake, context, run, links, staging)
+        counts |= _standing(lake, links)
+    finally:
+        links.unpersist()
+        staging.remove()
+    _refuse_too_many_bad(lake, counts, run.bad_share_max)
+    versions = {table.path: lake.version(table) for table in (IMAGE_FETCHES, IMAGES)}
+    return context.receipt(counts=counts, table_versions=versions)
+
+
+def _look(lake: Lake, context: JobContext, run: FetchRun, links: DataFrame, staging: Staging) -> dict[str, int]:
+    """Fetch what is due and record it, photos first. Returns counts by outcome."""
+    ledger, photos = lake.read(IMAGE_FETCHES), lake.read(IMAGES).drop("stored")
+    as_of = parse_time(context.as_of)
+    if run.redrive_reasons:
+        orders = select_redriven_orders(links, ledger, photos, run.redrive_reasons)
+    else:
+        orders = select_orders(links, ledger, as_of)
+    orders = orders.localCheckpoint()
+    outcomes = lake.spark.createDataFrame([], OUTCOME_DDL)
+    if not orders.isEmpty():
+        division = Division(run.partitions or lake.spark.sparkContext.defaultParallelism, run.settings)
+        fetch = FetchPartition(run.settings, run.photo_rules, division, as_of, run.safety)
+        outcomes = staging.fetch(orders, division, fetch)
+    counts = _counts(outcomes)
+    counts |= record_photos(lake, links, ledger, photos, outcomes, run)
+    if counts["looked_at"]:
+        record_ledger(lake, outcomes)
+    return counts
+
+
+def record_photos(
+    lake: Lake, links: DataFrame, ledger: DataFrame, photos: DataFrame, outcomes: DataFrame, run: FetchRun
+) -> dict[str, int]:
+    """Bring `images` up to date in at most two commits: new photos with their bytes, then old ones whose verdict moved."""
+    ledger_after = ledger.join(outcomes.select("url"), "url", "left_anti").select("url", "content_sha256")
+    ledger_after = ledger_after.unionByName(outcomes.select("url", "content_sha256"))
+    replaces = bool(run.redrive_reasons)
+    decided = decide_photos(
+        photos, checked_photos(outcomes), links, ledger_after, run.set_rules, replaces=replaces
+    ).localCheckpoint()
+    changes = {row["change"]: row["count"] for row in decided.groupBy("change").count().collect()}
+    new, moved = changes.get("insert", 0) + changes.get("replace", 0), changes.get("update", 0)
+    if new:
+        taken = decided.where(F.col("change").isin("insert", "replace"))
+        _merge_new_photos(lake, _photo_rows(outcomes, taken), replaces=replaces)
+    if moved:
+        _merge_verdicts(lake, decided.where(F.col("change") == "update"))
+    return {
+        "photos_new": changes.get("insert", 0),
+        "photos_checked_again": changes.get("replace", 0),
+        "verdicts_moved": moved,
+    }
+
+
+def _photo_rows(outcomes: DataFrame, taken: DataFrame) -> DataFrame:
+    """Rows of `images`: what a worker found, with what the whole set says."""
+    found = outcomes.drop("content_sha256", "verdict", "reason", "phash")
+    return found.join(taken, "url").select(*IMAGES.column_names)
+
+
+def _merge_new_photos(lake: Lake, rows: DataFrame, *, replaces: bool) -> None:
+    def write() -> None:
+        merge = lake.ensure(IMAGES).alias("held").merge(rows.alias("new"), "held.content_sha256 = new.content_sha256")
+        if replaces:
+            merge = merge.whenMatchedUpdateAll()
+        merge.whenNotMatchedInsertAll().execute()
+
+    retry_conflicts(write)
+
+
+def _merge_verdicts(lake: Lake, moved: DataFrame) -> None:
+    columns = ("verdict", "reason", "near_duplicate_of")
+
+    def write() -> None:
+        lake.ensure(IMAGES).alias("held").merge(
+            moved.alias("new"), "held.content_sha256 = new.content_sha256"
+        ).whenMatchedUpdate(set={name: f"new.{name}" for name in columns}).execute()
+
+    retry_conflicts(write)
+
+
+def record_ledger(lake: Lake, outcomes: DataFrame) -> None:
+    """Every link that was looked at gets its row; the recorded time never goes back."""
+    rows = outcomes.select(*IMAGE_FETCHES.column_names)
+    columns: dict[str, str | Column] = {name: f"new.{name}" for name, _ in PREVIOUS_FIELDS}
+    columns["fetched_as_of"] = "greatest(held.fetched_as_of, new.fetched_as_of)"
+
+    def write() -> None:
+        lake.ensure(IMAGE_FETCHES).alias("held").merge(rows.alias("new"), "held.url = new.url").whenMatchedUpdate(
+            set=columns
+        ).whenNotMatchedInsertAll().execute()
+
+    retry_conflicts(write)
+
+
+def _counts(outcomes: DataFrame) -> dict[str, int]:
+    found = {row["outcome"]: row["count"] for row in outcomes.groupBy("outcome").count().collect()}
+    named = {name: int(found.get(name, 0)) for name in ("fetched", "unchanged", "failed", "gave_up")}
+    return {"looked_at": sum(named.values()), **named}
+
+
+def _standing(lake: Lake, links: DataFrame) -> dict[str, int]:
+    """How many live links there are, and how many of them have no usable photo."""
+    urls = links.select("url").distinct()
+    contents = lake.read(IMAGE_FETCHES).select("url", "content_sha256")
+    accepted = lake.read(IMAGES).where(F.col("verdict") == "accepted").select("content_sha256")
+    usable = contents.join(accepted, "content_sha256").select("url")
+    total, good = urls.count(), urls.join(usable, "url").count()
+    return {"links": total, "links_without_photo": total - good}
+
+
+def _refuse_too_many_bad(lake: Lake, counts: dict[str, int], bad_share_max: float) -> None:
+    bad, total = counts["links_without_photo"], counts["links"]
+    if total and bad > bad_share_max * total:
+        where = f"{lake.root}/{IMAGE_FETCHES.path} and {lake.root}/{IMAGES.path}"
+        raise TooManyBadRows(bad, total, bad_share_max, where)
+
+
+def run_of(context: JobContext, arguments: argparse.Namespace) -> FetchRun:
+    """The arguments as one object. Raises Misconfigured."""
+    try:
+        networks = tuple(ipaddress.ip_network(text) for text in arguments.allow_network)
+    except ValueError as error:
+        raise Misconfigured(f"--allow-network: {error}") from None
+    unknown = sorted(set(arguments.redrive_reason) - set(REASONS))
+    if unknown:
+        raise Misconfigured(f"no such reason: {', '.join(unknown)}; the reasons are {', '.join(REASONS)}")
+    if arguments.per_host_at_once < 1 or arguments.per_host_per_second <= 0:
+        raise Misconfigured("--per-host-at-once and --per-host-per-second must be above 0")
+    settings = FetchSettings(
+        connect_timeout_s=arguments.connect_timeout, read_timeout_s=arguments.read_timeout,
+        total_timeout_s=arguments.total_timeout, image_max_bytes=arguments.max_bytes,
+        max_redirects=arguments.max_redirects, tries=arguments.tries, host_at_once=arguments.per_host_at_once,
+        host_per_second=arguments.per_host_per_second, allow_private=arguments.allow_private,
+        allowed_networks=networks, allowed_roots=tuple(arguments.allowed_root),
+    )  # fmt: skip
+    return FetchRun(
+        settings=settings,
+        photo_rules=PhotoRules(side_min_px=arguments.min_side, aspect_max=arguments.max_aspect),
+        set_rules=SetRules(arguments.placeholder_products, arguments.near_duplicate_bits),
+        safety=SafetyCheck(arguments.safety, arguments.model, context.store.uri, arguments.max_safety_score),
+        redrive_reasons=tuple(arguments.redrive_reason),
+        bad_share_max=arguments.max_bad_share,
+        partitions=arguments.partitions,
+    )
+
+
+def fetch_parser() -> argparse.ArgumentParser:
+    parser = job_parser(__doc__)
+    defaults, photo, whole = FetchSettings(), PhotoRules(), SetRules()
+    add = parser.add_argument
+    add(
+        "--allowed-root", type=Path, action="append", default=[], help="files under this folder may be read; repeatable"
+    )
+    add("--allow-private", action="store_true", help="loopback and private hosts may be asked")
+    add("--allow-network", action="append", default=[], metavar="CIDR", help="addresses that may be asked; repeatable")
+    add("--per-host-at-once", type=int, default=defaults.host_at_once, help="requests at once, across the whole job")
+    add("--per-host-per-second", type=float, default=defaults.host_per_second, help="requests a second, likewise")
+    add("--connect-timeout", type=float, default=defaults.connect_timeout_s, help="seconds")
+    add("--read-timeout", type=float, default=defaults.read_timeout_s, help="seconds without a byte")
+    add("--total-timeout", type=float, default=defaults.total_timeout_s, help="seconds for a whole answer")
+    add("--max-bytes", type=int, default=defaults.image_max_bytes, help="of one photo")
+    add("--max-redirects", type=int, default=defaults.max_redirects)
+    add("--tries", type=int, default=defaults.tries, help="requests for one link within the run")
+    add("--min-side", type=int, default=photo.side_min_px, help="pixels of a photo's shorter side")
+    add("--max-aspect", type=float, default=photo.aspect_max, help="longer side by shorter side")
+    add("--placeholder-products", type=int, default=whole.placeholder_products_max,
+        help="a picture on more designs than this is a placeholder")  # fmt: skip
+    add("--near-duplicate-bits", type=int, default=whole.near_duplicate_bits, choices=range(17), metavar="0-16",
+        help="Hamming distance of the perceptual hashes")  # fmt: skip
+    add("--safety", default=NONE, help="none, zero_shot, or module:function from photos to scores of 0 to 1")
+    add("--model", help="bundle folder or model id in the store, for --safety zero_shot")
+    add("--max-safety-score", type=float, default=SafetyCheck().score_max, help="a photo with a higher score is unsafe")
+    add("--redrive-reason", action="append", default=[], help="look only at what failed so; repeatable")
+    add("--max-bad-share", type=float, default=0.2, help="of live links without a usable photo")
+    add("--partitions", type=int, help="of the downloads (default: the cores of the cluster)")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return run_job(JOB, fetch_parser(), fetch_images, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
