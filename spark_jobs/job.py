@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from retrieval.objects import ObjectStore, open_store
 from schemas.errors import MissingReceipt, ShopLensError, StoreUnavailable
@@ -69,9 +70,14 @@ def context_of(job: str, arguments: argparse.Namespace) -> JobContext:
     interval = DataInterval(arguments.interval_start, arguments.interval_end)
     as_of = parse_time(arguments.as_of) if arguments.as_of else interval.end
     return JobContext(
-        job=job, dag=arguments.dag, lake=arguments.lake.rstrip("/"), store=open_store(arguments.store),
+        job=job, dag=arguments.dag, lake=_absolute(arguments.lake), store=open_store(arguments.store),
         interval=interval, as_of=as_of.isoformat(),
     )  # fmt: skip
+
+
+def _absolute(lake: str) -> str:
+    """A folder as an absolute path (Spark takes a relative one for a table's name); a URI as it is."""
+    return lake.rstrip("/") if "://" in lake else str(Path(lake).absolute())
 
 
 def run_job(
@@ -84,6 +90,7 @@ def run_job(
     logging.basicConfig(
         level=os.environ.get("SHOPLENS_LOG", "INFO"), stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
     )
+    logging.getLogger("py4j").setLevel(logging.WARNING)
     started = time.monotonic()
     context: JobContext | None = None
     try:
