@@ -1,0 +1,1 @@
+"""The searcher: a thin HTTP service over published snapshots. No Spark, Airflow, Delta or torch."""

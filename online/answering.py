@@ -1,0 +1,57 @@
+"""What surrounds every request: its id, its log line, its metrics, its stopwatch."""
+
+import re
+import uuid
+
+import structlog
+from flask import Flask, Response, g, request
+
+from online.logs import log
+from online.metrics import SearcherMetrics
+from online.problems import BODY_TOO_LARGE, ProblemRaised
+from online.stopwatch import Stopwatch
+from schemas.api import REQUEST_ID_PATTERN
+
+REQUEST_ID = "X-Request-ID"
+_QUIET_ENDPOINTS = {"health", "ready", "metrics", "static"}
+_REQUEST_ID = re.compile(REQUEST_ID_PATTERN)
+
+
+def surround_requests(app: Flask, metrics: SearcherMetrics, body_max_bytes: int) -> None:
+    """Give each request an id (the caller's, if it is a sound one), a limit to its body, and one line in the log."""
+    app.config["MAX_CONTENT_LENGTH"] = body_max_bytes
+
+    @app.before_request
+    def begin() -> None:
+        g.stopwatch = Stopwatch()
+        given = request.headers.get(REQUEST_ID, "")
+        g.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=g.request_id)
+        if (request.content_length or 0) > body_max_bytes:
+            detail = f"{request.content_length} bytes were announced, {body_max_bytes} are taken: send a smaller photo"
+            raise ProblemRaised(BODY_TOO_LARGE, detail, headers={"Connection": "close"})
+
+    @app.after_request
+    def end(answer: Response) -> Response:
+        stopwatch: Stopwatch = g.stopwatch
+        elapsed_ms = stopwatch.elapsed_ms()
+        endpoint = request.endpoint or "none"
+        answer.headers[REQUEST_ID] = g.request_id
+        answer.headers.setdefault("X-Content-Type-Options", "nosniff")
+        metrics.requests.labels(endpoint, str(answer.status_code)).inc()
+        metrics.request_seconds.labels(endpoint).observe(elapsed_ms / 1000)
+        if problem := g.get("problem"):
+            metrics.problems.labels(problem).inc()
+        for stage, spent_ms in stopwatch.stages_ms.items():
+            metrics.stage_seconds.labels(stage).observe(spent_ms / 1000)
+        if endpoint not in _QUIET_ENDPOINTS or answer.status_code >= 500:
+            log.info(
+                "request",
+                endpoint=endpoint,
+                method=request.method,
+                status=answer.status_code,
+                elapsed_ms=elapsed_ms,
+                **({"problem": problem} if problem else {}),
+            )
+        return answer

@@ -1,0 +1,37 @@
+"""The WSGI app of one worker."""
+
+import atexit
+
+from flask_openapi3.models.info import Info
+from flask_openapi3.openapi import OpenAPI
+
+from online.answering import surround_requests
+from online.config import SearcherConfig
+from online.document import describe
+from online.pages import add_pages
+from online.problems import answer_problems
+from online.routes import add_search_routes, add_state_routes
+from online.searcher import assemble_searcher
+from online.snapshot import EncoderLoader
+
+
+def create_app(config: SearcherConfig, load_encoder: EncoderLoader | None = None, *, watch: bool = True) -> OpenAPI:
+    """With `watch` it follows CURRENT; without, `extensions["searcher"]` is driven by hand.
+
+    Raises Misconfigured where a setting is wrong. A store that does not answer is no error: it may come back.
+    """
+    searcher = assemble_searcher(config, load_encoder)
+    app = OpenAPI("online", info=Info(title="ShopLens", version="1"), doc_ui=False)
+    app.extensions["searcher"] = searcher
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    surround_requests(app, searcher.metrics, config.body_max_bytes)
+    answer_problems(app)
+    add_search_routes(app, searcher)
+    add_state_routes(app, searcher)
+    add_pages(app)
+    describe(app)
+    if watch:
+        searcher.spool.close_orphans()
+        atexit.register(searcher.spool.close)
+        searcher.watcher.start(config.first_look_wait_s)
+    return app

@@ -1,0 +1,67 @@
+"""The OpenAPI 3.1 document: what the decorators of the routes cannot say."""
+
+from typing import Any
+
+from flask import Response
+from flask_openapi3.openapi import OpenAPI
+from pydantic import BaseModel
+
+from online.problems import MIMETYPE, PROBLEM_TYPES
+from schemas.api import ClickRequest, Problem, SearchForm, SearchRequest
+
+_REF = "#/components/schemas"
+
+
+def _body(**models: type[BaseModel]) -> dict[str, Any]:
+    names = {"json": "application/json", "form": "multipart/form-data"}
+    content = {names[kind]: {"schema": {"$ref": f"{_REF}/{model.__name__}"}} for kind, model in models.items()}
+    return {"required": True, "content": content}
+
+
+SEARCH_BODY = _body(form=SearchForm, json=SearchRequest)
+CLICK_BODY = _body(json=ClickRequest)
+
+
+def problems(*statuses: int) -> dict[str | int, type[BaseModel] | dict[Any, Any] | None]:
+    """The responses of a route that may answer with these statuses: each a problem, of the types that have it."""
+    return {status: _problem_response(status) for status in statuses}
+
+
+def describe(app: OpenAPI) -> None:
+    """Serve the document at /openapi.json."""
+
+    @app.get("/openapi.json", doc_ui=False)
+    def openapi_document() -> Response:
+        return Response(app.json.dumps(app.api_doc), mimetype="application/json")
+
+    app.components_schemas.update(_schemas(SearchForm, SearchRequest, ClickRequest, Problem))
+    app.generate_spec_json()  # type: ignore[no-untyped-call]
+    _drop_library_errors(app.spec_json)
+
+
+def _problem_response(status: int) -> dict[str, Any]:
+    names = [f"`/problems/{name}`" for name, kind in PROBLEM_TYPES.items() if kind.status == status]
+    return {
+        "description": f"A problem of type {' or '.join(names)}",
+        "content": {MIMETYPE: {"schema": {"$ref": f"{_REF}/{Problem.__name__}"}}},
+    }
+
+
+def _schemas(*models: type[BaseModel]) -> dict[str, Any]:
+    schemas: dict[str, Any] = {}
+    for model in models:
+        schema = model.model_json_schema(ref_template=_REF + "/{model}")
+        schemas.update(schema.pop("$defs", {}))
+        schemas[model.__name__] = schema
+    return schemas
+
+
+def _drop_library_errors(document: dict[str, Any]) -> None:
+    """The library gives every route an error of its own form; ours answer with problems only."""
+    document["components"]["schemas"].pop("ValidationErrorModel", None)
+    document["components"]["schemas"].pop("UnprocessableEntity", None)
+    for path in document["paths"].values():
+        for operation in path.values():
+            answer = operation["responses"].get("422", {})
+            if MIMETYPE not in answer.get("content", {}):
+                operation["responses"].pop("422", None)

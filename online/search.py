@@ -1,0 +1,161 @@
+"""From a question to the best product groups: vector → candidates → best photo a group → the first k.
+
+Later steps have their place: filters narrow `rows` before `nearest_groups`, ranking reorders its answer.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online.parsing import Question
+from online.problems import (
+    PHOTO_REJECTED,
+    PRODUCT_NOT_FOUND,
+    TEXT_UNSUPPORTED,
+    ProblemRaised,
+)  # fmt: skip
+from online.snapshot import Snapshot
+from online.stopwatch import Stopwatch
+from retrieval.encoder import Vectors, unit_rows
+from retrieval.photos import decode_photo
+from retrieval.preprocess import to_pixels
+from retrieval.segments import QueryKind
+from schemas.api import FieldError, SearchResult
+from schemas.errors import ModelUnavailable, PhotoRejected
+from schemas.reasons import PhotoReason
+
+CANDIDATE_STEPS = (500, 2_000)
+ASPECT_MAX = 20
+SCAN_BLOCK_ROWS = 65_536
+
+Float32 = NDArray[np.float32]
+Int64 = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Query:
+    """`unit_vector` is (1, dimension) float32; `left_out` is a group code, or None."""
+
+    unit_vector: Vectors
+    kind: QueryKind
+    left_out: int | None = None
+
+
+def answer_question(snapshot: Snapshot, question: Question, stopwatch: Stopwatch) -> list[SearchResult]:
+    """The best groups, best first, at most `question.k`. Raises ProblemRaised."""
+    query = make_query(snapshot, question, stopwatch)
+    with stopwatch.stage("search"):
+        scores, rows = nearest_groups(snapshot, query, question.k)
+    with stopwatch.stage("read"):
+        return read_results(snapshot, scores, rows)
+
+
+def make_query(snapshot: Snapshot, question: Question, stopwatch: Stopwatch) -> Query:
+    """Raises ProblemRaised: photo-rejected, text-unsupported or product-not-found."""
+    if question.photo is not None:
+        return _photo_query(snapshot, question.photo, stopwatch)
+    if question.text is not None:
+        return _text_query(snapshot, question.text, stopwatch)
+    assert question.product_id is not None
+    return _product_query(snapshot, question.product_id)
+
+
+def nearest_groups(snapshot: Snapshot, query: Query, k: int) -> tuple[Float32, Int64]:
+    """The best row of each of the k best groups: scores (m,) float32, best first, and rows (m,) int64.
+
+    m is k wherever k groups exist: candidates widen from 500 rows to 2,000, then every row is scored.
+    """
+    catalog, segment = snapshot.catalog, snapshot.segment
+    wanted = min(k, catalog.group_count - (query.left_out is not None))
+    if wanted <= 0:
+        return np.empty(0, np.float32), np.empty(0, np.int64)
+    for width in CANDIDATE_STEPS:
+        scores, rows = segment.search(query.unit_vector, min(width, segment.manifest.rows), query.kind)
+        best = best_of_groups(scores[0], rows[0], catalog.group_codes, wanted, query.left_out)
+        if len(best[1]) == wanted:
+            return best
+    scores = score_all(segment.vectors, query.unit_vector[0])
+    order = np.argsort(-scores, kind="stable").astype(np.int64)
+    return best_of_groups(scores[order], order, catalog.group_codes, wanted, query.left_out)
+
+
+def best_of_groups(
+    scores: Float32, rows: Int64, group_codes: NDArray[np.int32], k: int, left_out: int | None = None
+) -> tuple[Float32, Int64]:
+    """The first row of each group, for rows (n,) that come best first; rows of -1 are no rows."""
+    real = rows >= 0
+    scores, rows = scores[real], rows[real]
+    _, first = np.unique(group_codes[rows], return_index=True)
+    first.sort()
+    if left_out is not None:
+        first = first[group_codes[rows[first]] != left_out]
+    return scores[first[:k]], rows[first[:k]]
+
+
+def score_all(vectors: NDArray[np.float16], unit_vector: Float32) -> Float32:
+    """The score of every row (rows,) float32, read in blocks so that a memory map stays one."""
+    scores = np.empty(len(vectors), dtype=np.float32)
+    for start in range(0, len(vectors), SCAN_BLOCK_ROWS):
+        block = np.asarray(vectors[start : start + SCAN_BLOCK_ROWS], dtype=np.float32)
+        scores[start : start + len(block)] = block @ unit_vector
+    return scores
+
+
+def read_results(snapshot: Snapshot, scores: Float32, rows: Int64) -> list[SearchResult]:
+    return [
+        SearchResult(
+            product_id=tile["product_id"],
+            group_id=tile["group_id"] or tile["product_id"],
+            score=round(float(score), 6),
+            image_id=tile["image_id"],
+            uri=f"/images/{tile['image_id']}",
+            title=tile["title"],
+            brand=tile["brand"],
+            category=tile["category"],
+            colour=tile["colour"],
+            price=tile["price"],
+            currency=tile["currency"],
+            in_stock=tile["in_stock"],
+            attributes=tile["attributes"],
+        )
+        for score, tile in zip(scores, snapshot.catalog.tiles(rows), strict=True)
+    ]
+
+
+def _photo_query(snapshot: Snapshot, photo: bytes, stopwatch: Stopwatch) -> Query:
+    size = snapshot.preprocessing.image_size
+    try:
+        with stopwatch.stage("decode"):
+            image = decode_photo(photo, target_side_px=size)
+            width, height = image.size
+            if max(width, height) > ASPECT_MAX * min(width, height):
+                raise PhotoRejected(PhotoReason.EXTREME_ASPECT, f"{width} x {height}")
+            pixels = to_pixels(image, snapshot.preprocessing)[np.newaxis]
+    except PhotoRejected as rejected:
+        error = FieldError(field="image", message=str(rejected))
+        detail = f"image: {rejected}; send an undamaged JPEG, PNG or WebP photo"
+        raise ProblemRaised(PHOTO_REJECTED, detail, [error], reason=str(rejected.reason)) from None
+    with stopwatch.stage("encode"):
+        return Query(snapshot.encoder.encode_pixels(pixels), "photo")
+
+
+def _text_query(snapshot: Snapshot, text: str, stopwatch: Stopwatch) -> Query:
+    try:
+        with stopwatch.stage("encode"):
+            return Query(snapshot.encoder.encode_texts([text]), "text")
+    except ModelUnavailable as error:
+        raise ProblemRaised(
+            TEXT_UNSUPPORTED, f"text: {error}", [FieldError(field="text", message=str(error))]
+        ) from None
+
+
+def _product_query(snapshot: Snapshot, product_id: str) -> Query:
+    """The mean of the product's photos; its own group is left out."""
+    rows = snapshot.catalog.rows_of_product(product_id)
+    if not len(rows):
+        detail = f"product_id: {product_id!r} is not in the live index"
+        raise ProblemRaised(PRODUCT_NOT_FOUND, detail, [FieldError(field="product_id", message="not in the index")])
+    vectors = np.stack([snapshot.segment.vector_of(int(row)) for row in rows])
+    mean = vectors.mean(axis=0, keepdims=True)
+    return Query(unit_rows(mean), "photo", int(snapshot.catalog.group_codes[rows[0]]))

@@ -1,0 +1,97 @@
+"""Start the searcher on this machine: `python -m online.serve --store STORE --cache DIR [--port 8080]`.
+
+Checks what can be checked first, then becomes gunicorn, so that signals reach it directly. The port is taken before
+anything starts and handed over open.
+"""
+
+import errno
+import os
+import socket
+import sys
+from pathlib import Path
+
+import click
+
+from online.config import BIND, CACHE, SPOOL, STORE, THREADS, WORKERS
+from retrieval.objects import open_store
+from schemas.errors import Misconfigured, ShopLensError
+from schemas.pointer import POINTER_KEY
+
+
+@click.command()
+@click.option("--store", required=True, help="Object store: s3://bucket/prefix or a folder.")
+@click.option(
+    "--cache", required=True, type=click.Path(path_type=Path), help="Folder for downloaded builds and models."
+)
+@click.option(
+    "--spool", type=click.Path(path_type=Path), help="Folder for impressions and clicks; default CACHE/spool."
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="0 takes any free port.")
+@click.option("--workers", default=2, show_default=True, type=click.IntRange(1, 128), help="Processes.")
+@click.option("--threads", default=4, show_default=True, type=click.IntRange(1, 128), help="Threads a process.")
+def serve(store: str, cache: Path, spool: Path | None, host: str, port: int, workers: int, threads: int) -> None:
+    """Serve the published index at http://HOST:PORT/ until stopped."""
+    listener = take_port(host, port)
+    published = open_store(store).get(POINTER_KEY) is not None
+    make_folder(cache)
+    address = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}/"
+    print(f"searcher at {address}" + ("" if published else f" (nothing is published in {store} yet)"), flush=True)
+    settings = {
+        STORE: store,
+        CACHE: str(cache),
+        SPOOL: str(spool or cache / "spool"),
+        BIND: f"fd://{listener.fileno()}",
+        WORKERS: str(workers),
+        THREADS: str(threads),
+    }
+    gunicorn = [sys.executable, "-m", "gunicorn", "-c", "python:online.gunicorn_conf", "online.wsgi:app"]
+    os.execve(sys.executable, gunicorn, {**os.environ, **settings})
+
+
+def take_port(host: str, port: int) -> socket.socket:
+    """A listening socket that a child process may inherit. Raises Misconfigured where the port cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(512)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise Misconfigured(f"port {port} on {host} is in use: stop what uses it, or give another --port") from None
+        raise Misconfigured(
+            f"cannot listen on {host}:{port}: {error.strerror}; give another --host or --port"
+        ) from None
+    except OverflowError as error:
+        raise Misconfigured(f"cannot listen on {host}:{port}: {error}") from None
+    listener.set_inheritable(True)
+    return listener
+
+
+def make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Misconfigured(f"cannot make the cache folder {folder}: {error.strerror}; give another --cache") from None
+
+
+def main() -> None:
+    """Run; an expected error is one line and its exit code."""
+    try:
+        serve(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.Abort:
+        sys.exit(130)
+    except ShopLensError as error:
+        print(f"online.serve: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""Notices a new CURRENT, loads what it names beside the live snapshot, and swaps.
+
+The live snapshot is one attribute. A search reads it once and keeps what it read, so that a swap disturbs nobody.
+A pointer that cannot be loaded leaves the live snapshot alone: one line in the log and a count a try, and longer and
+longer waits, until CURRENT changes.
+"""
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from enum import StrEnum
+
+from online.logs import log
+from online.metrics import SearcherMetrics
+from online.snapshot import Snapshot, SnapshotLoader
+from retrieval.objects import ObjectStore
+from schemas.errors import ShopLensError, TryAgain
+from schemas.pointer import POINTER_KEY, Pointer
+
+FIRST_WAIT_S = {True: 2.0, False: 30.0}  # by whether the same call may succeed later
+LONGEST_WAIT_S = 600.0
+STOP_WAIT_S = 5.0
+
+
+class Look(StrEnum):
+    """What one look at CURRENT came to."""
+
+    SWAPPED = "swapped"
+    UNCHANGED = "unchanged"
+    NOTHING_PUBLISHED = "nothing_published"
+    STORE_UNAVAILABLE = "store_unavailable"
+    REFUSED = "refused"
+    WAITING = "waiting"
+
+
+class LiveSnapshot:
+    """The one attribute that is swapped."""
+
+    def __init__(self) -> None:
+        self.current: Snapshot | None = None
+        self.reason = "the first index is still loading"
+
+
+class Watcher:
+    """Call `look` as often as wanted, or `start` a thread that does. One watcher a process."""
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        loader: SnapshotLoader,
+        live: LiveSnapshot,
+        metrics: SearcherMetrics,
+        *,
+        poll_interval_s: float,
+        after_look: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store, self._loader, self._live, self._metrics = store, loader, live, metrics
+        self._poll_interval_s, self._after_look, self._clock = poll_interval_s, after_look, clock
+        self._served_etag: str | None = None
+        self._refused_etag: str | None = None
+        self._refusals = 0
+        self._next_try_at = 0.0
+        self._last_look: Look | None = None
+        self._first_look_done = threading.Event()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self, first_look_wait_s: float) -> None:
+        """Watch in a thread; return after its first look, or after the given wait."""
+        self._thread = threading.Thread(target=self._watch, name="watch-current", daemon=True)
+        self._thread.start()
+        self._first_look_done.wait(first_look_wait_s)
+
+    def stop(self) -> None:
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join(STOP_WAIT_S)
+
+    def look(self) -> Look:
+        """Look at CURRENT once, and swap if it is new and can be loaded. Never raises."""
+        outcome = self._look()
+        if outcome in (Look.NOTHING_PUBLISHED, Look.STORE_UNAVAILABLE) and outcome != self._last_look:
+            log.warning(outcome.value, store=self._store.uri, detail=self._live.reason)
+        if outcome != Look.WAITING:
+            self._last_look = outcome
+        return outcome
+
+    def _look(self) -> Look:
+        try:
+            found = self._store.get(POINTER_KEY)
+        except Exception as error:  # a watcher that dies would serve old products for ever
+            return self._without_pointer(Look.STORE_UNAVAILABLE, str(error) or repr(error))
+        if found is None:
+            return self._without_pointer(Look.NOTHING_PUBLISHED, f"nothing is published in {self._store.uri} yet")
+        if found.etag == self._served_etag:
+            return Look.UNCHANGED
+        if found.etag == self._refused_etag and self._clock() < self._next_try_at:
+            return Look.WAITING
+        try:
+            self._swap(self._loader.load(Pointer.from_json(found.data), self._live.current), found.etag)
+        except Exception as error:  # whatever it is, the live snapshot goes on serving
+            self._refuse(found.etag, error)
+            return Look.REFUSED
+        return Look.SWAPPED
+
+    def _swap(self, snapshot: Snapshot, etag: str) -> None:
+        before = self._live.current
+        self._live.current = snapshot
+        self._served_etag, self._refused_etag, self._refusals = etag, None, 0
+        self._metrics.show_snapshot(snapshot)
+        log.info(
+            "snapshot_live",
+            generation=snapshot.pointer.generation,
+            before=before.pointer.generation if before else None,
+            build_id=snapshot.pointer.live.build_id,
+            model_id=snapshot.pointer.live.model_id,
+            rows=snapshot.segment.manifest.rows,
+        )
+
+    def _refuse(self, etag: str, error: Exception) -> None:
+        self._refusals = self._refusals + 1 if etag == self._refused_etag else 1
+        self._refused_etag = etag
+        first_wait_s = FIRST_WAIT_S[isinstance(error, TryAgain)]
+        wait_s = min(first_wait_s * 2 ** (self._refusals - 1), LONGEST_WAIT_S) * random.uniform(0.75, 1.25)
+        self._next_try_at = self._clock() + wait_s
+        self._metrics.load_failures.labels(type(error).__name__).inc()
+        reason = str(error) if isinstance(error, ShopLensError) else repr(error)
+        self._live.reason = f"CURRENT cannot be loaded: {reason}"
+        log.error(
+            "snapshot_refused",
+            error=type(error).__name__,
+            detail=reason,
+            refusals=self._refusals,
+            next_try_in_s=round(wait_s, 1),
+            still_serving=self._live.current.pointer.generation if self._live.current else None,
+        )
+
+    def _without_pointer(self, outcome: Look, reason: str) -> Look:
+        self._live.reason = reason
+        return outcome
+
+    def _watch(self) -> None:
+        while not self._stopping.is_set():
+            self.look()
+            self._after_look()
+            self._first_look_done.set()
+            self._stopping.wait(self._poll_interval_s * random.uniform(0.75, 1.25))

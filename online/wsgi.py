@@ -1,0 +1,10 @@
+"""What gunicorn serves: `gunicorn -c python:online.gunicorn_conf online.wsgi:app`."""
+
+import os
+
+from online.app import create_app
+from online.config import SearcherConfig
+from online.logs import configure_logging
+
+configure_logging()
+app = create_app(SearcherConfig.from_env(os.environ))

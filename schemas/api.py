@@ -1,0 +1,118 @@
+"""What the searcher takes and answers. The OpenAPI document is made from these models."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+RESULTS_MAX = 100
+RESULTS_DEFAULT = 20
+SHA256_PATTERN = "^[0-9a-f]{64}$"
+REQUEST_ID_PATTERN = "^[A-Za-z0-9._-]{1,64}$"
+
+ShortText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
+Identifier = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+
+
+class SearchRequest(BaseModel):
+    """A question: exactly one of text and product_id (a multipart request may carry a photo instead)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: ShortText | None = Field(None, description="words that describe the product")
+    product_id: Identifier | None = Field(None, description="more like this product; its own variants are left out")
+    k: int = Field(RESULTS_DEFAULT, ge=1, le=RESULTS_MAX, description="how many products, variants counted as one")
+    user_id: Identifier | None = Field(None, description="kept only as a keyed hash, for the learning loop")
+
+
+class SearchForm(SearchRequest):
+    """The same question as multipart/form-data: exactly one of image, text and product_id."""
+
+    image: str | None = Field(
+        None, json_schema_extra={"format": "binary"}, description="a JPEG, PNG or WebP file, told by its content"
+    )
+
+
+class SearchResult(BaseModel):
+    """One tile: the best photo of the best variant of one product group."""
+
+    product_id: str
+    group_id: str = Field(description="variants of one design share it")
+    score: float = Field(description="cosine of the query and the photo, -1 to 1")
+    image_id: str = Field(description="SHA-256 of the photo that matched")
+    uri: str = Field(description="where its thumbnail is, relative to this service")
+    title: str | None = None
+    brand: str | None = None
+    category: str | None = None
+    colour: str | None = None
+    price: float | None = None
+    currency: str | None = Field(None, description="ISO 4217")
+    in_stock: bool | None = None
+    attributes: dict[str, str] = Field(default_factory=dict)
+
+
+class SearchResponse(BaseModel):
+    """The best products, best first, and what answered."""
+
+    results: list[SearchResult]
+    latency_ms: float = Field(description="from the first byte of the request to here")
+    stages_ms: dict[str, float] = Field(description="the parts of latency_ms: decode, encode, search, read")
+    generation: int = Field(description="of CURRENT; it only grows")
+    build_id: str
+    model_id: str
+    request_id: str
+
+
+class ClickRequest(BaseModel):
+    """A product of an earlier answer was clicked, put in a cart or bought."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    request_id: str = Field(pattern=REQUEST_ID_PATTERN, description="of the answer that showed the product")
+    product_id: Identifier
+    position: int = Field(ge=0, lt=10_000, description="of the tile, counted from 0")
+    action: Literal["click", "cart", "purchase"] = "click"
+    user_id: Identifier | None = Field(None, description="kept only as a keyed hash")
+
+
+class ImagePath(BaseModel):
+    """The last part of /images/{image_id}; checked by the route, so that a wrong one is not found."""
+
+    image_id: str = Field(
+        description="image_id of a result: 64 hexadecimal digits", json_schema_extra={"pattern": SHA256_PATTERN}
+    )
+
+
+class HealthResponse(BaseModel):
+    status: Literal["alive"] = "alive"
+
+
+class ReadyResponse(BaseModel):
+    """What this worker serves, verified and warmed."""
+
+    status: Literal["ready"] = "ready"
+    generation: int
+    build_id: str
+    model_id: str
+    model_fingerprint: str
+    rows: int
+    products: int
+    interval_end: str
+
+
+class FieldError(BaseModel):
+    """One field that is wrong."""
+
+    field: str
+    message: str
+
+
+class Problem(BaseModel):
+    """An error as RFC 9457 writes it (application/problem+json). `type` is stable and has a page of its own."""
+
+    type: str = Field(description="/problems/<name>")
+    title: str
+    status: int
+    detail: str = Field(description="what was wrong this time, and what to do")
+    request_id: str
+    errors: list[FieldError] = Field(default_factory=list, description="the fields at fault")
+    reason: str | None = Field(None, description="for a refused photo: a name from a closed list")

@@ -1,0 +1,99 @@
+"""Copies on the host's disk: made once, checked, the oldest removed."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from online.catalog import Catalog
+from online.host_cache import HostCache
+from retrieval.objects import FolderStore
+from retrieval.segments import open_build
+from schemas.errors import Corrupt, StoreNotWritable
+from schemas.manifest import ITEMS_FILE, VECTORS_FILE
+from tests.online.tiny_shop import MODEL_ID, SHOP, put_build
+
+
+class CountingStore(FolderStore):
+    downloads = 0
+
+    def download(self, key: str, path: Path) -> bool:
+        self.downloads += 1
+        return super().download(key, path)
+
+
+@pytest.fixture
+def counting(store: FolderStore) -> CountingStore:
+    return CountingStore(store.root)
+
+
+def test_workers_of_one_host_download_a_build_once(counting: CountingStore, tmp_path: Path) -> None:
+    for _ in range(3):
+        cache = HostCache(counting, tmp_path / "cache", 2)
+        with cache.locked():
+            assert open_build(cache.build_folder("b1")).manifest.build_id == "b1"
+    assert counting.downloads == 3  # index, vectors, items
+
+
+def test_a_copy_that_changed_on_disk_is_fetched_again(counting: CountingStore, tmp_path: Path) -> None:
+    cache = HostCache(counting, tmp_path / "cache", 2)
+    with cache.locked():
+        path = cache.build_folder("b1") / VECTORS_FILE
+        sound = path.read_bytes()
+        path.write_bytes(bytes(len(sound)))
+        assert (cache.build_folder("b1") / VECTORS_FILE).read_bytes() == sound
+
+
+def test_a_copy_that_lost_a_file_is_fetched_again(counting: CountingStore, tmp_path: Path) -> None:
+    cache = HostCache(counting, tmp_path / "cache", 2)
+    with cache.locked():
+        (cache.build_folder("b1") / ITEMS_FILE).unlink()
+        open_build(cache.build_folder("b1"))
+
+
+def test_the_last_two_builds_stay_on_disk(store: FolderStore, tmp_path: Path) -> None:
+    cache = HostCache(store, tmp_path / "cache", 2)
+    with cache.locked():
+        for build_id in ("b2", "b3"):
+            put_build(store, tmp_path / "scratch", build_id=build_id, thumbnails=False)
+        for build_id in ("b1", "b2", "b1", "b3"):
+            cache.build_folder(build_id)
+        cache.model_folder(MODEL_ID)
+        assert cache.remove_old() == ["b2"]
+    assert sorted(path.name for path in (tmp_path / "cache" / "builds").iterdir() if path.is_dir()) == ["b1", "b3"]
+
+
+def test_an_open_build_answers_after_its_copy_was_removed(store: FolderStore, tmp_path: Path) -> None:
+    cache = HostCache(store, tmp_path / "cache", 1)
+    put_build(store, tmp_path / "scratch", build_id="b2", thumbnails=False)
+    with cache.locked():
+        segment = open_build(cache.build_folder("b1"))
+        cache.build_folder("b2")
+        assert cache.remove_old() == ["b1"]
+    _, rows = segment.search(segment.vector_of(3)[np.newaxis], 1)
+    assert rows[0, 0] == 3
+    assert segment.items.column("product_id")[3].as_py() == SHOP[3].product_id
+
+
+def test_an_id_that_would_leave_the_cache_is_refused(store: FolderStore, tmp_path: Path) -> None:
+    cache = HostCache(store, tmp_path / "cache", 2)
+    for name in ("../b1", "a/b", ".hidden", ""):
+        with pytest.raises(Corrupt):
+            cache.build_folder(name)
+
+
+def test_a_cache_that_cannot_be_made_says_so(store: FolderStore, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    cache = HostCache(store, tmp_path / "file" / "cache", 2)
+    with pytest.raises(StoreNotWritable, match="cannot write to the cache"), cache.locked():
+        pass
+
+
+def test_products_without_a_group_are_groups_of_their_own(store: FolderStore, tmp_path: Path) -> None:
+    cache = HostCache(store, tmp_path / "cache", 2)
+    with cache.locked():
+        catalog = Catalog.of(open_build(cache.build_folder("b1")).items)
+    assert catalog.group_count == 4
+    assert catalog.group_codes[0] == catalog.group_codes[1] == catalog.group_codes[2]
+    assert catalog.rows_of_product("shirt-red").tolist() == [0, 1]
+    assert catalog.rows_of_product("nothing").tolist() == []

@@ -1,0 +1,152 @@
+"""What the parsers take and refuse: every wrong field is named, and nothing is a server error."""
+
+import io
+import json
+
+import pytest
+from flask.testing import FlaskClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from werkzeug.test import EnvironBuilder, run_wsgi_app
+
+from online.problems import PROBLEM_TYPES
+from tests.online.tiny_shop import COLOURS, photo_of
+
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
+    max_leaves=8,
+)
+FIELD = st.sampled_from(["text", "product_id", "k", "user_id", "image", "request_id", "position", "action", "other"])
+HAMMER = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def fields_of(answer: object) -> list[str]:
+    return [error["field"] for error in answer.get_json()["errors"]]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"text": "red", "k": 0}, "k"),
+        ({"text": "red", "k": 101}, "k"),
+        ({"text": "red", "k": "5"}, "k"),
+        ({"text": "red", "k": True}, "k"),
+        ({"text": "red", "k": 1.5}, "k"),
+        ({"text": ""}, "text"),
+        ({"text": "x" * 501}, "text"),
+        ({"text": ["red"]}, "text"),
+        ({"product_id": 7}, "product_id"),
+        ({"product_id": "x" * 257}, "product_id"),
+        ({"text": "red", "colour": "red"}, "colour"),
+        ({"text": "red", "user_id": ""}, "user_id"),
+        ({"text": "\ud800"}, "text"),
+    ],
+)
+def test_a_wrong_field_is_named(client: FlaskClient, body: dict[str, object], field: str) -> None:
+    answer = client.post("/search", data=json.dumps(body), content_type="application/json")
+    assert (answer.status_code, answer.get_json()["type"]) == (422, "/problems/invalid-fields")
+    assert fields_of(answer) == [field]
+    assert field in answer.get_json()["detail"]
+
+
+@pytest.mark.parametrize("body", ['{"text": ', "[]", "7", "null", "", "[" * 100_000, b"\xff\xfe{"])
+def test_a_body_that_is_no_json_object_is_a_bad_request(client: FlaskClient, body: str | bytes) -> None:
+    answer = client.post("/search", data=body, content_type="application/json")
+    assert (answer.status_code, answer.get_json()["type"]) == (400, "/problems/bad-json")
+
+
+@pytest.mark.parametrize("body", [{}, {"k": 3}, {"text": "red", "product_id": "shirt-red"}])
+def test_exactly_one_query_is_needed(client: FlaskClient, body: dict[str, object]) -> None:
+    answer = client.post("/search", json=body)
+    assert (answer.status_code, answer.get_json()["type"]) == (422, "/problems/one-query")
+
+
+def test_a_photo_with_words_is_not_one_query(client: FlaskClient) -> None:
+    photo = photo_of(COLOURS["red"])
+    answer = client.post("/search", data={"image": (io.BytesIO(photo), "a.png"), "text": "red"})
+    assert answer.get_json()["type"] == "/problems/one-query"
+    assert fields_of(answer) == ["image", "text"]
+
+
+def test_a_file_field_left_empty_counts_as_not_sent(client: FlaskClient) -> None:
+    answer = client.post("/search", data={"image": (io.BytesIO(b""), ""), "text": "red"})
+    assert answer.status_code == 200
+
+
+def test_two_photos_are_one_too_many(client: FlaskClient) -> None:
+    photos = [(io.BytesIO(photo_of(COLOURS["red"])), name) for name in ("a.png", "b.png")]
+    answer = client.post("/search", data={"image": photos})
+    assert (answer.status_code, fields_of(answer)) == (422, ["image"])
+
+
+def test_a_photo_sent_as_text_is_told_to_be_a_file(client: FlaskClient) -> None:
+    assert fields_of(client.post("/search", data={"image": "aGVsbG8="})) == ["image"]
+
+
+def test_a_field_given_twice_is_named(client: FlaskClient) -> None:
+    assert fields_of(client.post("/search", data={"text": "red", "k": ["1", "2"]})) == ["k"]
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "", "application/xml", "image/jpeg"])
+def test_another_type_of_body_is_unsupported(client: FlaskClient, content_type: str) -> None:
+    answer = client.post("/search", data=b"red", content_type=content_type)
+    assert (answer.status_code, answer.get_json()["type"]) == (415, "/problems/unsupported-media-type")
+
+
+def test_a_body_over_the_limit_is_refused_without_reading_it(client: FlaskClient) -> None:
+    class Unreadable(io.RawIOBase):
+        def readinto(self, buffer: object) -> int:
+            raise AssertionError("the body was read")
+
+    environ = EnvironBuilder("/search", method="POST", content_type="application/json", data=b"{}").get_environ()
+    environ |= {"CONTENT_LENGTH": "200001", "wsgi.input": Unreadable()}
+    body, status, headers = run_wsgi_app(client.application, environ)
+    assert status.startswith("413")
+    assert json.loads(b"".join(body))["type"] == "/problems/body-too-large"
+    assert headers["Connection"] == "close"
+
+
+def test_a_body_of_unknown_length_is_refused_once_it_is_over_the_limit(client: FlaskClient) -> None:
+    answer = client.post(
+        "/search",
+        input_stream=io.BytesIO(b'{"text": "' + b"x" * 300_000),
+        content_type="application/json",
+        environ_overrides={"wsgi.input_terminated": True},
+    )
+    assert answer.status_code == 413
+
+
+@HAMMER
+@given(body=st.dictionaries(FIELD, ANY_JSON, max_size=5) | ANY_JSON, path=st.sampled_from(["/search", "/click"]))
+def test_no_json_is_a_server_error(client: FlaskClient, body: object, path: str) -> None:
+    answer = client.post(path, data=json.dumps(body), content_type="application/json")
+    assert answer.status_code < 500
+
+
+@HAMMER
+@given(body=st.binary(max_size=300), path=st.sampled_from(["/search", "/click"]), kind=st.sampled_from(
+    ["application/json", "multipart/form-data; boundary=x", "multipart/form-data", "application/x-www-form-urlencoded"]
+))  # fmt: skip
+def test_no_bytes_are_a_server_error(client: FlaskClient, body: bytes, path: str, kind: str) -> None:
+    answer = client.post(path, data=body, content_type=kind)
+    assert 400 <= answer.status_code < 500
+    assert answer.get_json()["type"].removeprefix("/problems/") in PROBLEM_TYPES
+
+
+@HAMMER
+@given(fields=st.dictionaries(FIELD, st.text(max_size=40), max_size=5), photo=st.none() | st.binary(max_size=64))
+def test_no_form_is_a_server_error(client: FlaskClient, fields: dict[str, str], photo: bytes | None) -> None:
+    data: dict[str, object] = dict(fields)
+    if photo is not None:
+        data["image"] = (io.BytesIO(photo), "photo.jpg")
+    assert client.post("/search", data=data, content_type="multipart/form-data").status_code < 500
+
+
+@HAMMER
+@given(start=st.integers(0, 400), flip=st.binary(min_size=1, max_size=8))
+def test_no_damaged_photo_is_a_server_error(client: FlaskClient, start: int, flip: bytes) -> None:
+    photo = bytearray(photo_of(COLOURS["red"], "JPEG"))
+    photo[start : start + len(flip)] = flip
+    answer = client.post("/search", data={"image": (io.BytesIO(bytes(photo)), "photo.jpg")})
+    assert answer.status_code in (200, 422)

@@ -1,0 +1,208 @@
+"""The watcher: a new CURRENT goes live, a bad one leaves the live snapshot alone."""
+
+import hashlib
+import io
+import json
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskClient
+from flask_openapi3.openapi import OpenAPI
+
+from online.logs import configure_logging
+from online.metrics import SearcherMetrics
+from online.searcher import Searcher
+from online.snapshot import SnapshotLoader
+from online.watcher import FIRST_WAIT_S, LONGEST_WAIT_S, LiveSnapshot, Look, Watcher
+from retrieval.objects import FolderStore, StoredObject
+from schemas.errors import Corrupt, StoreUnavailable
+from schemas.manifest import INDEX_FILE, build_key
+from schemas.pointer import POINTER_KEY
+from tests.online.tiny_shop import COLOURS, MODEL_ID, SHOP, Item, point_at, put_build, put_model
+
+CAR = Item("car-white", COLOURS["white"])
+
+
+def best_product(client: FlaskClient, words: str) -> str:
+    return str(client.post("/search", json={"text": words}).get_json()["results"][0]["product_id"])
+
+
+def damage(store: FolderStore, key: str) -> None:
+    """Change one byte in the middle; the size stays."""
+    path = store.root / key
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0x10
+    path.write_bytes(data)
+
+
+def test_a_new_pointer_is_served_at_the_next_look(
+    client: FlaskClient, searcher: Searcher, store: FolderStore, tmp_path: Path
+) -> None:
+    assert best_product(client, "white") != "car-white"
+    put_build(store, tmp_path / "scratch", [*SHOP, CAR], build_id="b2")
+    point_at(store, "b2", 2)
+    assert searcher.watcher.look() is Look.SWAPPED
+    assert best_product(client, "white") == "car-white"
+    assert client.get("/ready").get_json()["generation"] == 2
+
+
+def test_an_unchanged_pointer_changes_nothing(searcher: Searcher) -> None:
+    before = searcher.live.current
+    assert searcher.watcher.look() is Look.UNCHANGED
+    assert searcher.live.current is before
+
+
+def test_the_same_build_under_a_new_generation_is_not_loaded_again(searcher: Searcher, store: FolderStore) -> None:
+    before = searcher.snapshot()
+    point_at(store, "b1", 2)
+    assert searcher.watcher.look() is Look.SWAPPED
+    assert searcher.snapshot().segment is before.segment
+    assert searcher.snapshot().pointer.generation == 2
+
+
+def test_reload_keeps_the_old_index_when_a_checksum_fails(
+    client: FlaskClient, searcher: Searcher, store: FolderStore, tmp_path: Path
+) -> None:
+    put_build(store, tmp_path / "scratch", [*SHOP, CAR], build_id="b2")
+    damage(store, build_key("b2", INDEX_FILE))
+    point_at(store, "b2", 2)
+    assert searcher.watcher.look() is Look.REFUSED
+    assert client.get("/ready").get_json()["generation"] == 1
+    assert best_product(client, "green") == "sock-green"
+    assert 'shoplens_snapshot_load_failures_total{error="Corrupt"} 1.0' in client.get("/metrics").text
+
+
+def test_a_refusal_is_one_line_that_says_why(searcher: Searcher, store: FolderStore, tmp_path: Path) -> None:
+    put_build(store, tmp_path / "scratch", [*SHOP, CAR], build_id="b2")
+    damage(store, build_key("b2", INDEX_FILE))
+    point_at(store, "b2", 2)
+    lines = io.StringIO()
+    configure_logging(lines)
+    for _ in range(5):
+        searcher.watcher.look()
+    refused = [json.loads(line) for line in lines.getvalue().splitlines()]
+    assert [line["message"] for line in refused if line["level"] == "error"] == ["snapshot_refused"]
+    assert "index.faiss is damaged" in refused[-1]["detail"]
+    assert refused[-1]["still_serving"] == 1
+
+
+def test_a_damaged_build_that_is_repaired_under_a_new_pointer_goes_live(
+    searcher: Searcher, store: FolderStore, tmp_path: Path
+) -> None:
+    put_build(store, tmp_path / "scratch", [*SHOP, CAR], build_id="b2")
+    sound = (store.root / build_key("b2", INDEX_FILE)).read_bytes()
+    damage(store, build_key("b2", INDEX_FILE))
+    point_at(store, "b2", 2)
+    assert searcher.watcher.look() is Look.REFUSED
+    (store.root / build_key("b2", INDEX_FILE)).write_bytes(sound)
+    point_at(store, "b2", 3)
+    assert searcher.watcher.look() is Look.SWAPPED
+
+
+def test_a_model_that_did_not_make_the_vectors_is_refused(
+    client: FlaskClient, searcher: Searcher, store: FolderStore, tmp_path: Path
+) -> None:
+    other = put_model(store, fingerprint=hashlib.sha256(b"another model").hexdigest())
+    put_build(store, tmp_path / "scratch", SHOP, build_id="b2")
+    point_at(store, "b2", 2, model_id=other)
+    assert searcher.watcher.look() is Look.REFUSED
+    assert "EncoderMismatch" in client.get("/metrics").text
+    assert client.get("/ready").get_json()["model_id"] == MODEL_ID
+
+
+@pytest.mark.parametrize("content", [b"{}", b"not json", b'{"schema_version": 99}', b"\xff"])
+def test_a_pointer_that_cannot_be_read_leaves_the_live_snapshot(
+    searcher: Searcher, store: FolderStore, content: bytes
+) -> None:
+    store.put(POINTER_KEY, content)
+    assert searcher.watcher.look() is Look.REFUSED
+    assert searcher.snapshot().pointer.generation == 1
+
+
+@pytest.mark.parametrize("build_id", ["missing", "../escape", "a/b", ""])
+def test_a_build_that_is_not_there_leaves_the_live_snapshot(
+    searcher: Searcher, store: FolderStore, build_id: str
+) -> None:
+    point_at(store, build_id, 2)
+    assert searcher.watcher.look() is Look.REFUSED
+    assert searcher.snapshot().pointer.generation == 1
+
+
+def test_a_pointer_that_vanishes_leaves_the_live_snapshot(searcher: Searcher, store: FolderStore) -> None:
+    store.delete(POINTER_KEY)
+    assert searcher.watcher.look() is Look.NOTHING_PUBLISHED
+    assert searcher.snapshot().pointer.generation == 1
+
+
+def test_before_anything_is_published_ready_says_so(app: OpenAPI, store: FolderStore) -> None:
+    store.delete(POINTER_KEY)
+    app.extensions["searcher"].watcher.look()
+    answer = app.test_client().get("/ready")
+    assert answer.status_code == 503
+    assert "nothing is published" in answer.get_json()["detail"]
+    assert app.test_client().get("/health").status_code == 200
+
+
+def test_a_searcher_that_starts_on_a_bad_build_says_why_it_is_not_ready(app: OpenAPI, store: FolderStore) -> None:
+    damage(store, build_key("b1", INDEX_FILE))
+    assert app.extensions["searcher"].watcher.look() is Look.REFUSED
+    assert "damaged" in app.test_client().get("/ready").get_json()["detail"]
+
+
+class SilentStore(FolderStore):
+    """A store that can stop answering."""
+
+    silent = False
+
+    def get(self, key: str) -> StoredObject | None:
+        if self.silent:
+            raise StoreUnavailable("no answer")
+        return super().get(key)
+
+
+class FailingLoader(SnapshotLoader):
+    """Refuses everything, and counts how often it was asked."""
+
+    def __init__(self) -> None:
+        self.tries = 0
+
+    def load(self, *_: object) -> object:  # type: ignore[override]
+        self.tries += 1
+        raise Corrupt("index.faiss", "a checksum", "another")
+
+
+def test_a_store_that_is_silent_for_a_while_is_waited_out(searcher: Searcher, store: FolderStore) -> None:
+    silent = SilentStore(store.root)
+    watcher = Watcher(silent, searcher.watcher._loader, searcher.live, searcher.metrics, poll_interval_s=1)
+    silent.silent = True
+    assert watcher.look() is Look.STORE_UNAVAILABLE
+    assert searcher.snapshot().pointer.generation == 1
+    silent.silent = False
+    assert watcher.look() is Look.SWAPPED
+
+
+def test_a_bad_generation_is_not_tried_again_in_a_tight_loop(store: FolderStore) -> None:
+    now = [0.0]
+    loader = FailingLoader()
+    watcher = Watcher(store, loader, LiveSnapshot(), SearcherMetrics(), poll_interval_s=1, clock=lambda: now[0])
+    for _ in range(2_000):
+        watcher.look()
+        now[0] += 1.0
+    doublings = 6  # 30, 60 … 600 seconds, each up to a quarter shorter
+    assert 2 <= loader.tries <= doublings + 2_000 / (0.75 * LONGEST_WAIT_S)
+    point_at(store, "b1", 2)
+    before = loader.tries
+    watcher.look()
+    assert loader.tries == before + 1, "a new CURRENT is tried at once"
+
+
+def test_what_may_pass_is_tried_again_sooner_than_what_will_not() -> None:
+    assert FIRST_WAIT_S[True] < FIRST_WAIT_S[False]
+
+
+def test_the_thread_serves_before_start_returns(searcher: Searcher) -> None:
+    searcher.live.current = None
+    watcher = Watcher(searcher.store, searcher.watcher._loader, searcher.live, searcher.metrics, poll_interval_s=60)
+    watcher.start(first_look_wait_s=60)
+    assert searcher.live.current is not None
+    watcher.stop()
