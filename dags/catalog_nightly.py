@@ -99,7 +99,7 @@ with DAG(
     ingest = SparkJobOperator(
         task_id="ingest", job="ingest_catalog", pool="lake_catalog", execution_timeout=timedelta(hours=2),
         options={
-            "--catalog": "{{ params.catalog or deployment().catalog }}",
+            "--catalog": "{{ catalog(dag_run, params.catalog) }}",
             "--mapping": "{{ params.mapping or deployment().mapping }}",
             "--mode": "{{ params.mode }}",
             "--max-deleted-share": "{{ params.max_deleted_share }}",

@@ -6,7 +6,8 @@ backend, or from the environment (AIRFLOW_VAR_SHOPLENS).
     {
       "lake": "s3://shop/lake",              the Delta tables
       "store": "s3://shop/store",            builds, models, receipts, CURRENT
-      "catalog": "s3://shop/exports",        folder of the catalog; a trigger may name another
+      "catalog": "s3://shop/exports",        folder of the catalog; where each night has its own, so that a backfill
+                                             reads that night's: "s3://shop/exports/{end:%Y-%m-%d}" (or {start})
       "mapping": "shop.toml",                its mapping file, as the job sees it
       "model": "models/default-1a2b",        bundle folder, or a model id in the store
       "submit": "local",                     local: a process on the worker; emr: a step on a cluster

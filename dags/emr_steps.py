@@ -108,13 +108,14 @@ class EmrSteps:
         key = "/".join(
             part for part in (store.path.strip("/"), failure_key(run.dag, run.interval_key, run.job)) if part
         )
-        objects = S3Hook(aws_conn_id=self.cluster.connection, region_name=self.cluster.region)
-        if not objects.check_for_key(key, store.netloc):
+        objects: Any = S3Hook(aws_conn_id=self.cluster.connection, region_name=self.cluster.region).get_conn()
+        try:
+            found = objects.get_object(Bucket=store.netloc, Key=key)
+        except objects.exceptions.NoSuchKey:
             return None
-        found = objects.get_key(key, store.netloc)
-        if found.last_modified < since:
+        if found["LastModified"] < since:
             return None
-        noted = json.loads(found.get()["Body"].read())
+        noted = json.loads(found["Body"].read())
         return int(noted["exit_code"]), str(noted["message"])
 
     def _client(self) -> Any:

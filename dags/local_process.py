@@ -14,6 +14,7 @@ class LocalProcess:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
+        self._is_stopped = False
 
     def run(
         self,
@@ -33,6 +34,8 @@ class LocalProcess:
             command, cwd=folder, env=dict(environment), text=True, errors="replace", start_new_session=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
+        if self._is_stopped:  # while it was starting
+            self.stop()
         assert self._process.stdout is not None
         for line in self._process.stdout:
             if stripped := line.rstrip():
@@ -43,6 +46,7 @@ class LocalProcess:
 
     def stop(self) -> None:
         """End the process and all that it started (the JVM among them): politely, then not."""
+        self._is_stopped = True
         process = self._process
         if process is None or process.returncode is not None:
             return

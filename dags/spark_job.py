@@ -38,6 +38,12 @@ def interval_of(run: Any) -> DataInterval:
     return DataInterval(end - timedelta(days=1), end)
 
 
+def catalog_of(run: Any, named: str | None) -> str:
+    """The catalog that a run reads: `named` by its trigger, else the deployment's; {start} and {end} are the interval's."""
+    interval = interval_of(run)
+    return (named or read_deployment().catalog).format(start=interval.start, end=interval.end)
+
+
 def argument_list(options: Mapping[str, Any]) -> list[str]:
     """A command line: None and False are left out, True is a flag, a list repeats its option."""
     arguments: list[str] = []
@@ -168,4 +174,4 @@ class SparkJobOperator(BaseOperator):
         raise AirflowException(f"{self.job} ended with {exit_code}: {verdict}")
 
 
-JOB_MACROS = {"deployment": read_deployment, "interval": interval_of}
+JOB_MACROS = {"deployment": read_deployment, "interval": interval_of, "catalog": catalog_of}
