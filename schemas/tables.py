@@ -78,6 +78,7 @@ CATALOG_INTERVALS = Table(
         Column("mode", "STRING", "snapshot or changes", nullable=False),
         Column("rows_read", "BIGINT", "rows in the source"),
         Column("rows_bad", "BIGINT", "rows in quarantine"),
+        Column("products_version", "BIGINT", "of the Delta table; product_images says the same as it"),
     ),
 )
 

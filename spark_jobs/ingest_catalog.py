@@ -8,10 +8,11 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -22,7 +23,7 @@ from schemas.receipts import Receipt
 from schemas.tables import CATALOG_INTERVALS, CATALOG_QUARANTINE, PRODUCT_IMAGES, PRODUCT_MENTIONS, PRODUCTS
 from spark_jobs.catalog.duplicates import sift_duplicates
 from spark_jobs.catalog.links import base_uri
-from spark_jobs.catalog.moments import Applied, Mode, Timeline, read_timeline
+from spark_jobs.catalog.moments import Applied, Mode, Recorded, Timeline, read_timeline
 from spark_jobs.catalog.rows import CONTENT_COLUMNS, judge_rows
 from spark_jobs.catalog.settlement import WRITES, Action, settle
 from spark_jobs.catalog.sources import CatalogPlace, explain_failure, read_source
@@ -73,57 +74,77 @@ def ingest(lake: Lake, place: CatalogPlace, mapping: CatalogMapping, applied: Ap
         _refuse_bad_rows(lake, sifted, applied, rows, limits, place)
         timeline = read_timeline(lake.read(CATALOG_INTERVALS), applied)
         said = sifted.where("kept").select(*CONTENT_COLUMNS, "content_hash", "deleted")
-        counts = _settle_products(lake, sifted, said, applied, timeline, limits)
-        write_images(lake, said.select("product_id") if applied.mode is Mode.CHANGES else None)
-        if timeline.recorded != (rows["rows_read"], rows["rows_bad"]):
-            write_interval(lake, applied, rows["rows_read"], rows["rows_bad"])
+        before = lake.version(PRODUCTS)
+        counts = _settle_products(
+            lake, said, timeline, limits, partial(write_quarantine, lake, sifted, applied, rows.bad)
+        )
+        _bring_images_up(lake, said, timeline, before)
     finally:
         sifted.unpersist()
-    versions = {table.path: lake.version(table) for table in (PRODUCTS, PRODUCT_IMAGES)}
-    return Ingested({**rows, **counts}, timeline.is_newest(applied), versions)
+    version = lake.version(PRODUCTS)
+    record = Recorded(applied.end_us, str(applied.mode), rows.read, rows.bad, version)
+    known = timeline.own and timeline.own._replace(products_version=timeline.images_agree_with)
+    if record != known:
+        write_interval(lake, record, applied.start_us)
+    return Ingested(
+        {"rows_read": rows.read, "rows_bad": rows.bad, **counts},
+        timeline.is_newest,
+        {PRODUCTS.path: version, PRODUCT_IMAGES.path: lake.version(PRODUCT_IMAGES)},
+    )
 
 
-def _count_rows(sifted: DataFrame, place: CatalogPlace) -> dict[str, int]:
+class _Rows(NamedTuple):
+    read: int
+    bad: int
+
+
+def _count_rows(sifted: DataFrame, place: CatalogPlace) -> _Rows:
     """The one pass over the source; what follows reads its cached outcome."""
     bad = F.when(F.size("faults") > 0, F.col("lines"))
     try:
-        row = sifted.agg(F.sum("lines").alias("rows_read"), F.sum(bad).alias("rows_bad")).collect()[0]
+        row = sifted.agg(F.sum("lines"), F.sum(bad)).collect()[0]
     except Exception as error:
         raise explain_failure(error, place) from error
-    return {"rows_read": int(row["rows_read"] or 0), "rows_bad": int(row["rows_bad"] or 0)}
+    return _Rows(int(row[0] or 0), int(row[1] or 0))
 
 
 def _refuse_bad_rows(
-    lake: Lake, sifted: DataFrame, applied: Applied, rows: dict[str, int], limits: Limits, place: CatalogPlace
+    lake: Lake, sifted: DataFrame, applied: Applied, rows: _Rows, limits: Limits, place: CatalogPlace
 ) -> None:
-    if rows["rows_read"] == 0 and applied.mode is Mode.SNAPSHOT:
+    if rows.read == 0 and applied.mode is Mode.SNAPSHOT:
         raise BadData(f"the snapshot of {place.shown} has no rows: an empty catalog is not taken for a closed shop")
-    if rows["rows_bad"] > limits.bad_share * rows["rows_read"]:
-        write_quarantine(lake, sifted, applied)
+    if rows.bad > limits.bad_share * rows.read:
+        write_quarantine(lake, sifted, applied, rows.bad)
         where = f"{lake.path(CATALOG_QUARANTINE)} (or allow them with --max-bad-share)"
-        raise TooManyBadRows(rows["rows_bad"], rows["rows_read"], limits.bad_share, where)
+        raise TooManyBadRows(rows.bad, rows.read, limits.bad_share, where)
 
 
 def _settle_products(
-    lake: Lake, sifted: DataFrame, said: DataFrame, applied: Applied, timeline: Timeline, limits: Limits
+    lake: Lake, said: DataFrame, timeline: Timeline, limits: Limits, write_bad_rows: Callable[[], None]
 ) -> dict[str, int]:
     """Settle, refuse too many deletions, write; again where another writer came between."""
     for _ in range(_SETTLE_ATTEMPTS):
         version = lake.version(PRODUCTS)
-        settled = settle(said, lake.read(PRODUCTS, version), lake.read(PRODUCT_MENTIONS), applied, timeline).persist()
-        try:
-            counts = _count_actions(settled)
-            _refuse_deletions(counts, applied, limits)
-            write_quarantine(lake, sifted, applied)
-            if counts["written"]:
-                retry_conflicts(partial(write_products, lake, settled))
-            if counts["mentioned"]:
-                write_mentions(lake, settled)
-        finally:
-            settled.unpersist()
+        settled = settle(said, lake.read(PRODUCTS, version), lake.read(PRODUCT_MENTIONS), timeline)
+        counts = _count_actions(settled)
+        _refuse_deletions(counts, timeline.applied, limits)
+        write_bad_rows()
+        if counts["written"]:
+            retry_conflicts(partial(write_products, lake, settled))
+        if counts["mentioned"]:
+            write_mentions(lake, settled)
         if lake.version(PRODUCTS) == version + bool(counts["written"]):
             return {name: counts[name] for name in ("upserted", "deleted", "unchanged")}
     raise TryAgain("another job kept writing to products: run one ingest at a time (Airflow pool)")
+
+
+def _bring_images_up(lake: Lake, said: DataFrame, timeline: Timeline, products_before: int) -> None:
+    """After `products` changed, its images; all of them where a run before this one may have died in between."""
+    agreed = timeline.images_agree_with == products_before
+    if agreed and lake.version(PRODUCTS) == products_before:
+        return
+    only_said = agreed and timeline.applied.mode is Mode.CHANGES
+    write_images(lake, said.select("product_id") if only_said else None)
 
 
 def _count_actions(settled: DataFrame) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -37,42 +38,67 @@ class Applied:
 
     @property
     def moment_us(self) -> int:
-        return self.end_us + (1 if self.mode is Mode.CHANGES else 0)
+        return moment_us(self.end_us, self.mode)
+
+
+def moment_us(end_us: int, mode: Mode) -> int:
+    return end_us + (1 if mode is Mode.CHANGES else 0)
+
+
+class Recorded(NamedTuple):
+    """A row of `catalog_intervals`; `products_version`: what `product_images` was last made to agree with."""
+
+    end_us: int
+    mode: str
+    rows_read: int
+    rows_bad: int
+    products_version: int
+
+    @property
+    def moment_us(self) -> int:
+        return moment_us(self.end_us, Mode(self.mode))
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """What a lake has taken, as far as one interval must know it. None where there is none.
+    """What a lake has taken, as one interval sees it."""
 
-    `newest_snapshot_us` may be this interval's own, from an earlier run; `snapshot_before_us` is older than it.
-    """
+    applied: Applied
+    recorded: tuple[Recorded, ...] = ()
 
-    newest_snapshot_us: int | None
-    snapshot_before_us: int | None
-    newest_us: int | None
-    recorded: tuple[int, int] | None
-    """(rows_read, rows_bad) that an earlier run noted for this interval."""
+    @property
+    def own(self) -> Recorded | None:
+        """What an earlier run of this interval noted."""
+        return next((record for record in self.recorded if record.moment_us == self.applied.moment_us), None)
 
-    def superseded(self, applied: Applied) -> bool:
+    @property
+    def newest_snapshot_us(self) -> int | None:
+        """May be this interval's own, from an earlier run."""
+        return max(self._snapshots_us(), default=None)
+
+    @property
+    def snapshot_before_us(self) -> int | None:
+        return max((moment for moment in self._snapshots_us() if moment < self.applied.moment_us), default=None)
+
+    @property
+    def is_superseded(self) -> bool:
         """A newer snapshot stands: what this interval alone mentions is deleted."""
-        return self.newest_snapshot_us is not None and self.newest_snapshot_us > applied.moment_us
+        return max(self._snapshots_us(), default=0) > self.applied.moment_us
 
-    def is_newest(self, applied: Applied) -> bool:
-        return self.newest_us is None or applied.moment_us >= self.newest_us
+    @property
+    def is_newest(self) -> bool:
+        return all(record.moment_us <= self.applied.moment_us for record in self.recorded)
+
+    @property
+    def images_agree_with(self) -> int:
+        """The version of `products` of which `product_images` surely says all; -1 where there is none."""
+        return max((record.products_version for record in self.recorded), default=-1)
+
+    def _snapshots_us(self) -> list[int]:
+        return [record.moment_us for record in self.recorded if record.mode == Mode.SNAPSHOT]
 
 
 def read_timeline(intervals: DataFrame, applied: Applied) -> Timeline:
-    """From `catalog_intervals`, in one small job."""
-    is_snapshot = F.col("mode") == str(Mode.SNAPSHOT)
-    moment_us = F.unix_micros("interval_end") + F.when(is_snapshot, 0).otherwise(1)
-    snapshot_us = F.when(is_snapshot, moment_us)
-    own = moment_us == applied.moment_us
-    row = intervals.agg(
-        F.max(snapshot_us).alias("newest_snapshot_us"),
-        F.max(F.when(snapshot_us < applied.moment_us, snapshot_us)).alias("snapshot_before_us"),
-        F.max(moment_us).alias("newest_us"),
-        F.max(F.when(own, F.col("rows_read"))).alias("rows_read"),
-        F.max(F.when(own, F.col("rows_bad"))).alias("rows_bad"),
-    ).collect()[0]
-    recorded = None if row["rows_read"] is None else (int(row["rows_read"]), int(row["rows_bad"]))
-    return Timeline(row["newest_snapshot_us"], row["snapshot_before_us"], row["newest_us"], recorded)
+    """From `catalog_intervals`: a row an interval, few enough for the driver."""
+    rows = intervals.select(F.unix_micros("interval_end"), *Recorded._fields[1:]).collect()
+    return Timeline(applied, tuple(Recorded(*row) for row in rows))

@@ -31,6 +31,13 @@ _WHOLE_NUMBER = r"^\d+(\.0*)?$"
 _ISO_DATE = r"^\d{4}-\d{2}-\d{2}([T ].*)?$"
 _YES = ("true", "t", "yes", "y", "in stock", "in_stock", "instock", "available")
 _NO = ("false", "f", "no", "n", "out of stock", "out_of_stock", "outofstock", "sold out", "unavailable")
+_UNREAD_REASONS = {
+    "price": RowReason.PRICE_NOT_A_NUMBER,
+    "in_stock": RowReason.STOCK_NOT_A_FLAG,
+    "deleted": RowReason.DELETED_NOT_A_FLAG,
+    "created_at": RowReason.TIMESTAMP_INVALID,
+    "updated_at": RowReason.TIMESTAMP_INVALID,
+}
 _MATTERS_TO_A_DELETE = ("product_id", "deleted")
 
 
@@ -56,16 +63,21 @@ def judge_rows(source: DataFrame, mapping: CatalogMapping, link_base: str | None
 
 def _in_our_words(source: DataFrame, mapping: CatalogMapping) -> DataFrame:
     """Their columns under our names, still text: `MAPPED_COLUMNS`, `attribute_<n>`, and `links` as found."""
-    attributes = [expression(mapping.attributes[name]) for name in sorted(mapping.attributes)]
+    attributes = _attribute_columns(mapping)
     trimmed = source.select(
         RAW,
         UNREADABLE,
         *[_worded(name, mapping).alias(name) for name in MAPPED_COLUMNS],
-        *[clean(theirs).alias(f"attribute_{place}") for place, theirs in enumerate(attributes)],
+        *[clean(expression(mapping.attributes[name])).alias(column) for column, name in attributes.items()],
         found_links(mapping.images).alias("links"),
     )
-    kept = [*_KEPT_AS_TEXT, *[f"attribute_{place}" for place in range(len(attributes))]]
-    return trimmed.withColumns({name: composed(name) for name in kept})
+    kept = [name for name in _KEPT_AS_TEXT if name in mapping.columns or name in mapping.defaults]
+    return trimmed.withColumns({name: composed(name) for name in (*kept, *attributes)})
+
+
+def _attribute_columns(mapping: CatalogMapping) -> dict[str, str]:
+    """Working column → attribute, by name: a shop may call an attribute what we call a column."""
+    return {f"attribute_{place}": name for place, name in enumerate(sorted(mapping.attributes))}
 
 
 def _worded(name: str, mapping: CatalogMapping) -> Column:
@@ -80,8 +92,8 @@ def _worded(name: str, mapping: CatalogMapping) -> Column:
 def _typed(worded: DataFrame, mapping: CatalogMapping, link_base: str | None) -> DataFrame:
     """Typed columns; what could not be read stays beside them as text, `<name>_text`, for the faults."""
     pairs = [
-        F.when(F.col(f"attribute_{place}").isNotNull(), F.struct(F.lit(name), F.col(f"attribute_{place}")))
-        for place, name in enumerate(sorted(mapping.attributes))
+        F.when(value.isNotNull(), F.struct(F.lit(name).alias("key"), value.alias("value")))
+        for name, value in ((name, F.col(column)) for column, name in _attribute_columns(mapping).items())
     ]
     no_attributes = F.create_map().cast("map<string,string>")
     read = {
@@ -122,9 +134,10 @@ def _moment(name: str) -> Column:
 
 
 def _faults(mapping: CatalogMapping) -> Iterable[Column]:
-    attributes = {f"attribute_{place}": f"attributes.{name}" for place, name in enumerate(sorted(mapping.attributes))}
+    attributes = {column: f"attributes.{name}" for column, name in _attribute_columns(mapping).items()}
     yield F.when(F.col("product_id").isNull(), _fault(RowReason.NO_PRODUCT_ID, "product_id"))
-    for column, name in {**{name: name for name in _KEPT_AS_TEXT}, **attributes}.items():
+    texts = {name: name for name in _KEPT_AS_TEXT if name in mapping.columns}
+    for column, name in {**texts, **attributes}.items():
         yield F.when(F.contains(F.col(column), F.lit(_REPLACEMENT)), _fault(RowReason.ENCODING_INVALID, name))
         limit = TEXT_MAX_CHARACTERS.get(column, OTHER_MAX_CHARACTERS)
         yield F.when(F.length(column) > limit, _fault(RowReason.FIELD_TOO_LONG, name))
@@ -132,12 +145,10 @@ def _faults(mapping: CatalogMapping) -> Iterable[Column]:
     yield F.when(wrongly_encoded, _fault(RowReason.ENCODING_INVALID, "image_urls"))
     too_long = F.exists("links", lambda link: F.length(link) > LINK_MAX_CHARACTERS)
     yield F.when(too_long, _fault(RowReason.FIELD_TOO_LONG, "image_urls"))
-    yield _unread("price", RowReason.PRICE_NOT_A_NUMBER)
+    for name, reason in _UNREAD_REASONS.items():
+        if name in mapping.columns or name in mapping.defaults:
+            yield _unread(name, reason)
     yield F.when(F.col("price") < 0, _fault(RowReason.PRICE_NEGATIVE, "price"))
-    yield _unread("in_stock", RowReason.STOCK_NOT_A_FLAG)
-    yield _unread("deleted", RowReason.DELETED_NOT_A_FLAG)
-    yield _unread("created_at", RowReason.TIMESTAMP_INVALID)
-    yield _unread("updated_at", RowReason.TIMESTAMP_INVALID)
     yield F.when(F.size("image_urls") == 0, _fault(RowReason.NO_IMAGE, "image_urls"))
 
 

@@ -21,7 +21,7 @@ from enum import StrEnum
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from spark_jobs.catalog.moments import Applied, Mode, Timeline
+from spark_jobs.catalog.moments import Mode, Timeline
 from spark_jobs.catalog.rows import CONTENT_COLUMNS
 
 KNOWN_COLUMNS = ("content_hash", "first_seen", "source_interval", "deleted")
@@ -46,29 +46,29 @@ class Action(StrEnum):
 WRITES = (Action.INSERT, Action.UPDATE, Action.DELETE, Action.ANTEDATE)
 
 
-def settle(
-    said: DataFrame, products: DataFrame, mentions: DataFrame, applied: Applied, timeline: Timeline
-) -> DataFrame:
+def settle(said: DataFrame, products: DataFrame, mentions: DataFrame, timeline: Timeline) -> DataFrame:
     """One row for each product that is said or (in a snapshot) known, as SETTLED_COLUMNS; `action` null: leave it.
 
     said: CONTENT_COLUMNS, content_hash, deleted; one row for each product_id.
     products, mentions: the tables as they stand.
     """
-    is_snapshot = applied.mode is Mode.SNAPSHOT
+    is_snapshot = timeline.applied.mode is Mode.SNAPSHOT
+    if not is_snapshot:  # few are said: the rest of the catalog need not be shuffled
+        products = products.join(said.select("product_id"), "product_id", "left_semi")
     joined = _known(products, mentions, timeline).join(
         said.select(*[F.col(name).alias(f"said_{name}") for name in (*CONTENT_COLUMNS, "content_hash", "deleted")]),
         F.col("known_product_id") == F.col("said_product_id"),
         "full_outer" if is_snapshot else "right_outer",
     )
-    end, moment = F.timestamp_micros(F.lit(applied.end_us)), F.timestamp_micros(F.lit(applied.moment_us))
-    action = _action(applied, timeline)
+    end, moment = _instant(timeline.applied.end_us), _instant(timeline.applied.moment_us)
+    action = _action(timeline)
     deleted_by_absence = action == str(Action.DELETE)
     return joined.select(
         F.coalesce("said_product_id", "known_product_id").alias("product_id"),
         *[F.col(f"said_{name}").alias(name) for name in (*CONTENT_COLUMNS[1:], "content_hash")],
         F.least(F.col("known_first_seen"), end).alias("first_seen"),
         F.when(deleted_by_absence, F.col("heard_before")).otherwise(moment).alias("source_interval"),
-        (F.coalesce(deleted_by_absence, F.lit(False)) | _deleted_if_taken(applied, timeline)).alias("deleted"),
+        (F.coalesce(deleted_by_absence, F.lit(False)) | _deleted_if_taken(timeline)).alias("deleted"),
         *[f"known_{name}" for name in KNOWN_COLUMNS],
         action.alias("action"),
     ).select(*SETTLED_COLUMNS)
@@ -87,15 +87,15 @@ def _known(products: DataFrame, mentions: DataFrame, timeline: Timeline) -> Data
     )
 
 
-def _action(applied: Applied, timeline: Timeline) -> Column:
-    moment = F.timestamp_micros(F.lit(applied.moment_us))
+def _action(timeline: Timeline) -> Column:
+    moment = _instant(timeline.applied.moment_us)
     known, said = F.col("known_product_id").isNotNull(), F.col("said_product_id").isNotNull()
     live = ~F.col("known_deleted")
-    is_snapshot = F.lit(applied.mode is Mode.SNAPSHOT)
-    deleted = _deleted_if_taken(applied, timeline)
+    is_snapshot = F.lit(timeline.applied.mode is Mode.SNAPSHOT)
+    deleted = _deleted_if_taken(timeline)
     older = F.col("effective") > moment
     same = (F.col("said_content_hash") == F.col("known_content_hash")) & (deleted == F.col("known_deleted"))
-    earlier = F.timestamp_micros(F.lit(applied.end_us)) < F.col("known_first_seen")
+    earlier = _instant(timeline.applied.end_us) < F.col("known_first_seen")
     vouched_for = is_snapshot & ~deleted  # this snapshot is the newest, and the row is live: no note is needed
     return (
         F.when(~said, F.when(is_snapshot & live & ~older, str(Action.DELETE)))
@@ -106,8 +106,8 @@ def _action(applied: Applied, timeline: Timeline) -> Column:
     )
 
 
-def _deleted_if_taken(applied: Applied, timeline: Timeline) -> Column:
-    return F.coalesce("said_deleted", F.lit(False)) | F.lit(timeline.superseded(applied))
+def _deleted_if_taken(timeline: Timeline) -> Column:
+    return F.coalesce("said_deleted", F.lit(False)) | F.lit(timeline.is_superseded)
 
 
 def _instant(moment_us: int | None) -> Column:

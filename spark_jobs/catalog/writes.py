@@ -10,30 +10,38 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from schemas.tables import CATALOG_INTERVALS, CATALOG_QUARANTINE, PRODUCT_IMAGES, PRODUCT_MENTIONS, PRODUCTS, Table
-from spark_jobs.catalog.moments import Applied
+from spark_jobs.catalog.moments import Applied, Recorded
 from spark_jobs.catalog.settlement import KNOWN_COLUMNS, WRITES, Action
 from spark_jobs.lake import Lake, retry_conflicts
 
 IMAGE_ID_HEX_DIGITS = 16
 
 
-def write_quarantine(lake: Lake, sifted: DataFrame, applied: Applied) -> None:
+def write_quarantine(lake: Lake, sifted: DataFrame, applied: Applied, rows_bad: int) -> None:
     """Make this interval's rows in `catalog_quarantine` those of this run."""
-    now = sifted.where(F.size("faults") > 0).select("row_hash", F.explode("faults").alias("fault"), "product_id", "raw")
-    now = now.select(
-        F.timestamp_micros(F.lit(applied.end_us)).alias("interval_end"),
-        F.lit(str(applied.mode)).alias("mode"),
-        "row_hash", F.col("fault.reason").alias("reason"), "product_id", F.col("fault.field").alias("field"), "raw",
-    ).dropDuplicates(["row_hash", "reason", "field"])  # fmt: skip
-    before = lake.read(CATALOG_QUARANTINE).where(
-        (F.col("interval_end") == F.timestamp_micros(F.lit(applied.end_us))) & (F.col("mode") == str(applied.mode))
+    end = F.timestamp_micros(F.lit(applied.end_us))
+    before = lake.read(CATALOG_QUARANTINE).where((F.col("interval_end") == end) & (F.col("mode") == str(applied.mode)))
+    if not rows_bad and (lake.version(CATALOG_QUARANTINE) == 0 or before.isEmpty()):
+        return
+    now = (
+        sifted.where(F.size("faults") > 0)
+        .select(
+            end.alias("interval_end"),
+            F.lit(str(applied.mode)).alias("mode"),
+            "row_hash",
+            F.inline("faults"),
+            "product_id",
+            "raw",
+        )
+        .dropDuplicates(["row_hash", "reason", "field"])
+        .select(*CATALOG_QUARANTINE.column_names)
     )
     _merge_difference(lake, CATALOG_QUARANTINE, before, now)
 
 
 def write_products(lake: Lake, settled: DataFrame) -> None:
     """Merge rows of SETTLED_COLUMNS. A row that changed since it was settled is left as it is."""
-    columns = {name: f"settled.{name}" for name in PRODUCTS.column_names}
+    columns: dict[str, str | Column] = {name: f"settled.{name}" for name in PRODUCTS.column_names}
     unchanged_since = " AND ".join(f"known.{name} <=> settled.known_{name}" for name in KNOWN_COLUMNS)
     (
         lake.ensure(PRODUCTS).alias("known")
@@ -52,7 +60,7 @@ def write_products(lake: Lake, settled: DataFrame) -> None:
 def write_mentions(lake: Lake, settled: DataFrame) -> None:
     """Note when a product was last heard of, where that alone changed."""
     mentioned = settled.where(F.col("action") == str(Action.MENTION))
-    values = {"product_id": "now.product_id", "interval_end": "now.source_interval"}
+    values: dict[str, str | Column] = {"product_id": "now.product_id", "interval_end": "now.source_interval"}
     retry_conflicts(lambda: (
         lake.ensure(PRODUCT_MENTIONS).alias("before").merge(mentioned.alias("now"), "before.product_id = now.product_id")
         .whenMatchedUpdate("now.source_interval > before.interval_end", set=values)
@@ -74,19 +82,24 @@ def write_images(lake: Lake, touched: DataFrame | None) -> None:
     _merge_difference(lake, PRODUCT_IMAGES, before, now)
 
 
-def write_interval(lake: Lake, applied: Applied, rows_read: int, rows_bad: int) -> None:
+def write_interval(lake: Lake, record: Recorded, start_us: int) -> None:
     """Note that the interval was taken. Last: until then its snapshot vouches for nothing."""
     now = lake.spark.range(1).select(
-        F.timestamp_micros(F.lit(applied.end_us)).alias("interval_end"),
-        F.timestamp_micros(F.lit(applied.start_us)).alias("interval_start"),
-        F.lit(str(applied.mode)).alias("mode"),
-        F.lit(rows_read).cast("bigint").alias("rows_read"),
-        F.lit(rows_bad).cast("bigint").alias("rows_bad"),
+        F.timestamp_micros(F.lit(record.end_us)).alias("interval_end"),
+        F.timestamp_micros(F.lit(start_us)).alias("interval_start"),
+        F.lit(record.mode).alias("mode"),
+        *[F.lit(getattr(record, name)).cast("bigint").alias(name) for name in record._fields[2:]],
     )
-    retry_conflicts(lambda: (
-        lake.ensure(CATALOG_INTERVALS).alias("before").merge(now.alias("now"), _same_key(CATALOG_INTERVALS))
-        .whenMatchedUpdateAll().whenNotMatchedInsertAll().execute()
-    ))  # fmt: skip
+    retry_conflicts(
+        lambda: (
+            lake.ensure(CATALOG_INTERVALS)
+            .alias("before")
+            .merge(now.alias("now"), _same_key(CATALOG_INTERVALS))
+            .whenMatchedUpdateAll()
+            .whenNotMatchedInsertAll()
+            .execute()
+        )
+    )
 
 
 def _merge_difference(lake: Lake, table: Table, before: DataFrame, now: DataFrame) -> None:
@@ -113,7 +126,7 @@ def _merge_difference(lake: Lake, table: Table, before: DataFrame, now: DataFram
 
 
 def _merge(target: DeltaTable, table: Table, difference: DataFrame) -> None:
-    columns = {name: f"now.{name}" for name in table.column_names}
+    columns: dict[str, str | Column] = {name: f"now.{name}" for name in table.column_names}
     (
         target.alias("before").merge(difference.alias("now"), _same_key(table))
         .whenMatchedDelete("now.gone").whenMatchedUpdate(set=columns)
