@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import NamedTuple
 
 from pyspark.sql import DataFrame
@@ -74,16 +75,16 @@ class Timeline:
     @property
     def newest_snapshot_us(self) -> int | None:
         """May be this interval's own, from an earlier run."""
-        return max(self._snapshots_us(), default=None)
+        return max(self._snapshots_us, default=None)
 
     @property
     def snapshot_before_us(self) -> int | None:
-        return max((moment for moment in self._snapshots_us() if moment < self.applied.moment_us), default=None)
+        return max((moment for moment in self._snapshots_us if moment < self.applied.moment_us), default=None)
 
     @property
     def is_superseded(self) -> bool:
         """A newer snapshot stands: what this interval alone mentions is deleted."""
-        return max(self._snapshots_us(), default=0) > self.applied.moment_us
+        return max(self._snapshots_us, default=0) > self.applied.moment_us
 
     @property
     def is_newest(self) -> bool:
@@ -94,6 +95,7 @@ class Timeline:
         """The version of `products` of which `product_images` surely says all; -1 where there is none."""
         return max((record.products_version for record in self.recorded), default=-1)
 
+    @cached_property
     def _snapshots_us(self) -> list[int]:
         return [record.moment_us for record in self.recorded if record.mode == Mode.SNAPSHOT]
 
