@@ -12,7 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from retrieval.objects import ObjectStore
-from schemas.bundle import BUNDLE_FILE, WEIGHTS_FILE, Bundle, BundleFile, Preprocessing, TextInput, model_key
+from schemas.bundle import (
+    BUNDLE_FILE,
+    OPEN_CLIP_CONFIG_FILE,
+    TEXT_CONFIG_FILE,
+    TOKENIZER_FILE,
+    WEIGHTS_FILE,
+    Bundle,
+    BundleFile,
+    Preprocessing,
+    TextInput,
+    model_key,
+)
 from schemas.errors import Corrupt, ModelUnavailable, PreconditionFailed
 
 _BLOCK_BYTES = 1 << 20
@@ -66,24 +77,27 @@ def write_bundle(
     return bundle
 
 
-def fingerprint_of(
-    weights: Path, architecture: Mapping[str, Any], tokenizer: bytes, dimension: int,
-    preprocessing: Preprocessing, text_input: TextInput | None,
-) -> str:  # fmt: skip
+def fingerprint_of(folder: Path, dimension: int, preprocessing: Preprocessing, text_input: TextInput | None) -> str:
     """SHA-256 over all that decides a vector: tensors (name, type, shape, bytes), architecture, tokenizer,
     preprocessing, dimension. ONNX files, runtimes and metrics are left out: they may change, the vectors may not.
 
-    Raises Corrupt where `weights` is no safetensors file.
+    Reads what lies in `folder`. Raises Corrupt where the weights are no safetensors file.
     """
     digest = hashlib.sha256()
-    for part in _tensor_digests(weights):
+    for part in _tensor_digests(folder / WEIGHTS_FILE):
         digest.update(part)
     text = [text_input.context_length, text_input.pad_id] if text_input else None
     pixels = [preprocessing.image_size, *preprocessing.mean, *preprocessing.std,
               preprocessing.interpolation, preprocessing.resize_mode]  # fmt: skip
-    described = {"architecture": architecture, "dimension": dimension, "preprocessing": pixels, "text_input": text}
+    described = {
+        "architecture": _json_of(folder / OPEN_CLIP_CONFIG_FILE).get("model_cfg"),
+        "text_tower": _json_of(folder / TEXT_CONFIG_FILE),
+        "tokenizer": _json_of(folder / TOKENIZER_FILE),
+        "dimension": dimension,
+        "preprocessing": pixels,
+        "text_input": text,
+    }
     digest.update(json.dumps(described, sort_keys=True).encode())
-    digest.update(hashlib.sha256(tokenizer).digest())
     return digest.hexdigest()
 
 
@@ -194,6 +208,17 @@ def _tensor_digests(weights: Path) -> Iterator[bytes]:
             yield digest.digest()
 
 
+def _json_of(path: Path) -> dict[str, Any]:
+    """A bundle's JSON file; empty where the model has none. Raises Corrupt."""
+    try:
+        found: dict[str, Any] = json.loads(path.read_bytes())
+        return found
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise Corrupt(str(path), "JSON", repr(error)[:200]) from error
+
+
 def _slug(name: str) -> str:
     """The name as it can stand in paths and keys."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "model"
@@ -211,3 +236,12 @@ def default_cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
     """Where hosts keep their copies: SHOPLENS_CACHE, or the user's cache folder."""
     fallback = Path(environment.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "shoplens"
     return Path(environment.get("SHOPLENS_CACHE", fallback)) / "models"
+
+
+def refingerprint(folder: Path) -> str:
+    """The fingerprint of the files that lie in a bundle folder. Raises Corrupt where it is not the bundle's own."""
+    bundle = read_bundle(folder)
+    found = fingerprint_of(folder, bundle.dimension, bundle.preprocessing, bundle.text_input)
+    if found != bundle.fingerprint:
+        raise Corrupt(str(folder), f"fingerprint {bundle.fingerprint[:12]}…", f"{found[:12]}…")
+    return found

@@ -44,3 +44,11 @@ def unit_rows(rows: NDArray[np.floating]) -> Vectors:
     wide = np.asarray(rows, dtype=np.float32)
     lengths = np.linalg.norm(wide, axis=1, keepdims=True)
     return np.asarray(wide / np.maximum(lengths, 1e-12), dtype=np.float32)
+
+
+def refuse_other_shapes(pixels: Pixels, image_size: int) -> None:
+    """Raises ValueError unless pixels are (n, 3, S, S) float32."""
+    if pixels.ndim != 4 or pixels.shape[1:] != (3, image_size, image_size) or pixels.dtype != np.float32:
+        raise ValueError(
+            f"pixels must be (n, 3, {image_size}, {image_size}) float32, not {pixels.shape} {pixels.dtype}"
+        )

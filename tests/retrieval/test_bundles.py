@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,22 @@ from retrieval.bundles import (
     fingerprint_of,
     locate_bundle,
     read_bundle,
+    refingerprint,
     upload_bundle,
     verify_bundle,
     write_bundle,
 )
 from retrieval.objects import FolderStore
-from schemas.bundle import BUNDLE_FILE, WEIGHTS_FILE, Bundle, Preprocessing, TextInput
+from schemas.bundle import (
+    BUNDLE_FILE,
+    OPEN_CLIP_CONFIG_FILE,
+    TEXT_CONFIG_FILE,
+    TOKENIZER_FILE,
+    WEIGHTS_FILE,
+    Bundle,
+    Preprocessing,
+    TextInput,
+)
 from schemas.errors import Corrupt, ModelUnavailable
 
 PIXELS = Preprocessing(32, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
@@ -25,12 +36,15 @@ def tensors() -> dict[str, np.ndarray]:
     return {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.ones(4, dtype=np.float32)}
 
 
-def fingerprint(folder: Path, weights: dict[str, np.ndarray], **changes: object) -> str:
+def fingerprint(
+    folder: Path, weights: dict[str, np.ndarray], files: dict[str, object] | None = None, dimension: int = 8,
+    preprocessing: Preprocessing = PIXELS, text_input: TextInput | None = TEXT,
+) -> str:  # fmt: skip
     save_file(weights, folder / WEIGHTS_FILE)
-    given = {
-        "architecture": {"layers": 1}, "tokenizer": b"{}", "dimension": 8, "preprocessing": PIXELS, "text_input": TEXT,
-    } | changes  # fmt: skip
-    return fingerprint_of(folder / WEIGHTS_FILE, **given)  # type: ignore[arg-type]
+    described = {OPEN_CLIP_CONFIG_FILE: {"model_cfg": {"layers": 1}}, TOKENIZER_FILE: {"words": 1}} | (files or {})
+    for name, content in described.items():
+        (folder / name).write_text(json.dumps(content))
+    return fingerprint_of(folder, dimension, preprocessing, text_input)
 
 
 @pytest.fixture
@@ -46,7 +60,7 @@ def folder(tmp_path: Path) -> Path:
 def test_the_model_id_is_the_name_and_twelve_digits_of_the_fingerprint(folder: Path) -> None:
     bundle = read_bundle(folder)
     assert bundle.model_id == f"tiny-model-1-{bundle.fingerprint[:12]}"
-    assert set(bundle.files) == {WEIGHTS_FILE, "image.onnx"}
+    assert set(bundle.files) == {WEIGHTS_FILE, OPEN_CLIP_CONFIG_FILE, TOKENIZER_FILE, "image.onnx"}
 
 
 def test_the_fingerprint_covers_all_that_decides_a_vector(tmp_path: Path) -> None:
@@ -56,13 +70,14 @@ def test_the_fingerprint_covers_all_that_decides_a_vector(tmp_path: Path) -> Non
         fingerprint(tmp_path, tensors() | {"b": np.ones(4, dtype=np.float16)}),
         fingerprint(tmp_path, tensors() | {"a": tensors()["a"].reshape(3, 2)}),
         fingerprint(tmp_path, {"a": tensors()["a"], "c": tensors()["b"]}),
-        fingerprint(tmp_path, tensors(), architecture={"layers": 2}),
-        fingerprint(tmp_path, tensors(), tokenizer=b"[]"),
+        fingerprint(tmp_path, tensors(), {OPEN_CLIP_CONFIG_FILE: {"model_cfg": {"layers": 2}}}),
+        fingerprint(tmp_path, tensors(), {TOKENIZER_FILE: {"words": 2}}),
         fingerprint(tmp_path, tensors(), dimension=9),
         fingerprint(tmp_path, tensors(), preprocessing=Preprocessing(32, PIXELS.mean, PIXELS.std, "bilinear")),
         fingerprint(tmp_path, tensors(), text_input=None),
+        fingerprint(tmp_path, tensors(), {TEXT_CONFIG_FILE: {"layers": 2}}),
     ]
-    assert len({first, *changed}) == 10
+    assert len({first, *changed}) == 11
 
 
 def test_the_fingerprint_ignores_the_order_of_tensors_in_the_file(tmp_path: Path) -> None:
@@ -74,7 +89,7 @@ def test_the_fingerprint_ignores_the_order_of_tensors_in_the_file(tmp_path: Path
 def test_weights_that_are_no_safetensors_are_corrupt(tmp_path: Path) -> None:
     (tmp_path / WEIGHTS_FILE).write_bytes(b"\xff" * 20)
     with pytest.raises(Corrupt):
-        fingerprint_of(tmp_path / WEIGHTS_FILE, {}, b"", 8, PIXELS, None)
+        fingerprint_of(tmp_path, 8, PIXELS, None)
 
 
 def test_one_flipped_bit_is_found(folder: Path) -> None:
@@ -166,3 +181,10 @@ def test_a_model_is_found_by_folder_or_by_id(folder: Path, tmp_path: Path) -> No
 def test_a_bundle_survives_its_own_json(folder: Path) -> None:
     bundle = read_bundle(folder)
     assert Bundle.from_json(bundle.to_json()) == bundle
+
+
+def test_weights_that_are_not_those_of_the_id_are_found(folder: Path) -> None:
+    assert refingerprint(folder) == read_bundle(folder).fingerprint
+    save_file(tensors() | {"b": np.zeros(4, dtype=np.float32)}, folder / WEIGHTS_FILE)
+    with pytest.raises(Corrupt, match="fingerprint"):
+        refingerprint(folder)
