@@ -81,9 +81,7 @@ def assemble_build(
         sample = in_digest_order(np.array(digests)[chosen].tolist(), rows.vectors[chosen])
         centroids = train_centroids(sample, parameters)
         rows = replace(rows, lists=assign_lists(rows.vectors, centroids))
-    with tempfile.TemporaryDirectory(prefix="shoplens-shard-") as scratch:
-        write_shard(rows, Path(scratch), parameters, centroids)
-        merge_shards([Path(scratch)], folder, parameters, centroids)
+    fill_folder(rows, folder, parameters, centroids)
     lineage = Lineage(source_versions or {}, interval_end, tuple(sorted(runtimes)))
     return finish_build(folder, parameters, lineage, encode_texts)
 
@@ -101,6 +99,15 @@ def make_parameters(
         kind=kind, nlist=lists, dimension=dimension, model_id=model_id, model_fingerprint=fingerprint,
         recall_goal=recall_goal, seed=seed, has_text=has_text,
     )  # fmt: skip
+
+
+def fill_folder(
+    rows: ShardRows, folder: Path, parameters: BuildParameters, centroids: NDArray[np.float32] | None = None
+) -> None:
+    """Write vectors, items and index of rows that fit in memory."""
+    with tempfile.TemporaryDirectory(prefix="shoplens-shard-") as scratch:
+        write_shard(rows, Path(scratch), parameters, centroids)
+        merge_shards([Path(scratch)], folder, parameters, centroids)
 
 
 def in_digest_order(digests: Sequence[str], vectors: NDArray[np.float16]) -> NDArray[np.float16]:

@@ -62,8 +62,13 @@ def digest_of_buckets(buckets: dict[str, str]) -> str:
 
 def in_sample(digests: Sequence[str], wanted: int, total: int) -> NDArray[np.bool_]:
     """Which rows train the coarse quantizer: a share chosen by digest, so by content alone."""
-    limit = int(min(1.0, wanted / max(total, 1)) * 2**32)
+    limit = sample_limit(wanted, total)
     return np.array([int(digest[8:16], 16) < limit for digest in digests], dtype=bool)
+
+
+def sample_limit(wanted: int, total: int) -> int:
+    """A row is in the sample where digits 9 to 16 of its digest, as a number, are below this."""
+    return int(min(1.0, wanted / max(total, 1)) * 2**32)
 
 
 def _plain(value: object) -> object:

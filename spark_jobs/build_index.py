@@ -1,0 +1,186 @@
+"""Build the index of one data interval: rows at the pinned versions, thumbnails, and an immutable folder builds/<id>/.
+
+Reads the receipts of ingest_catalog, fetch_images and embed_images. The same rows with the same parameters give the
+same id, and a build that is in the store already is not made again. Publishes nothing.
+"""
+
+import argparse
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyspark.sql import DataFrame
+from retrieval.onnx_encoder import OnnxEncoder
+
+from retrieval.builds import find_build, upload_build
+from retrieval.bundles import fetch_bundle, read_bundle
+from schemas.errors import Corrupt, EncoderMismatch
+from schemas.manifest import INDEX_FILE, Manifest, build_key
+from schemas.receipts import Receipt
+from schemas.tables import IMAGE_FETCHES, IMAGES, PRODUCT_IMAGES, PRODUCTS, embeddings
+from spark_jobs.index_build.assemble import EncodeTexts, Lineage, fill_folder, finish_build, make_parameters
+from spark_jobs.index_build.parameters import KINDS, BuildParameters
+from spark_jobs.index_build.shards import ShardRows
+from spark_jobs.index_rows import (
+    Sources,
+    describe_rows,
+    digest_rows,
+    index_rows,
+    items_of,
+    product_photos,
+    read_sources,
+    vectors_of,
+)
+from spark_jobs.index_shards import fill_build
+from spark_jobs.job import JobContext, job_parser, run_job
+from spark_jobs.lake import Lake
+from spark_jobs.session import open_session
+from spark_jobs.thumbnails import write_thumbnails
+
+JOB = "build_index"
+SOURCE_JOBS = ("ingest_catalog", "fetch_images", "embed_images")
+OLDER_INTERVAL = "an older interval"
+
+log = logging.getLogger("shoplens")
+
+# Vectors and attributes are small: batches may be larger than for photos.
+_SETTINGS = {"spark.sql.execution.arrow.maxRecordsPerBatch": "4096"}
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """What the earlier jobs of this run left: Delta versions by table, and the model."""
+
+    versions: dict[str, int]
+    model_id: str
+    fingerprint: str
+    is_newest: bool
+
+
+def read_pins(context: JobContext) -> Pinned:
+    """Raises MissingReceipt where an earlier job did not finish."""
+    receipts = {job: context.receipt_of(job) for job in SOURCE_JOBS}
+    model_id = str(receipts["embed_images"].facts["model_id"])
+    named = (PRODUCTS.path, PRODUCT_IMAGES.path, IMAGE_FETCHES.path, IMAGES.path, embeddings(model_id).path)
+    found: dict[str, int] = {}
+    for receipt in receipts.values():
+        found |= {path: version for path, version in receipt.table_versions.items() if path in named}
+    return Pinned(
+        versions=found,
+        model_id=model_id,
+        fingerprint=str(receipts["embed_images"].facts["fingerprint"]),
+        is_newest=bool(receipts["ingest_catalog"].facts.get("newest", True)),
+    )
+
+
+def build(context: JobContext, arguments: argparse.Namespace) -> Receipt:
+    pinned = read_pins(context)
+    if not pinned.is_newest and not arguments.build_old:
+        return context.receipt(facts={"skipped": OLDER_INTERVAL})
+    encode_texts = load_text_encoder(context, pinned)
+    spark = open_session(JOB, s3=context.uses_s3, settings=_SETTINGS)
+    sources = read_sources(Lake(spark, context.lake), pinned.versions, pinned.model_id)
+    photos = product_photos(sources).persist()
+    described = describe_rows(index_rows(sources, photos)).persist()
+    rows, digest = digest_rows(described)
+    parameters = make_parameters(
+        rows, dimension_of(described), kind=arguments.kind, nlist=arguments.nlist, model_id=pinned.model_id,
+        fingerprint=pinned.fingerprint, recall_goal=arguments.recall_goal, seed=arguments.seed,
+        has_text=encode_texts is not None,
+    )  # fmt: skip
+    written, kept = write_thumbnails(photos, sources.images, context.store)
+    build_id = parameters.build_id(digest)
+    standing = find_whole_build(context, build_id)
+    manifest = standing or make_build(described, rows, build_id, parameters, pinned, encode_texts, context)
+    counts = count_sources(sources, photos) | {
+        "rows": manifest.rows, "products": manifest.products,
+        "thumbnails_written": written, "thumbnails_kept": kept,
+    }  # fmt: skip
+    counts["products_without_photo"] = counts["products_live"] - manifest.products
+    counts["photos_without_vector"] = counts["photos"] - manifest.rows
+    return context.receipt(
+        counts=counts,
+        table_versions=pinned.versions,
+        files={"manifest": build_key(build_id)},
+        figures=figures_of(manifest),
+        facts={
+            "build_id": build_id, "reused": standing is not None, "index_kind": manifest.index_kind,
+            "factory": manifest.factory, "model_id": pinned.model_id, "fingerprint": pinned.fingerprint,
+        },
+    )  # fmt: skip
+
+
+def make_build(
+    described: DataFrame, rows: int, build_id: str, parameters: BuildParameters, pinned: Pinned,
+    encode_texts: EncodeTexts | None, context: JobContext,
+) -> Manifest:  # fmt: skip
+    """Make the folder and send it. Exact indexes are small and are laid out here, others through shards."""
+    runtimes = tuple(sorted(row["runtime"] for row in described.select("runtime").distinct().collect()))
+    with tempfile.TemporaryDirectory(prefix="shoplens-build-") as scratch:
+        folder = Path(scratch) / build_id
+        if parameters.kind == "exact":
+            table = described.drop("digest").toArrow()
+            fill_folder(ShardRows(items_of(table), vectors_of(table.column("vector")), None), folder, parameters)
+        else:
+            fill_build(described, rows, parameters, context.store, folder)
+        finish_build(folder, parameters, Lineage(pinned.versions, context.interval.key, runtimes), encode_texts)
+        return upload_build(context.store, folder)
+
+
+def find_whole_build(context: JobContext, build_id: str) -> Manifest | None:
+    """The build that is in the store already; one with files missing is made again."""
+    try:
+        return find_build(context.store, build_id)
+    except Corrupt as error:
+        log.warning("%s: it is made again", error)
+        return None
+
+
+def load_text_encoder(context: JobContext, pinned: Pinned) -> EncodeTexts | None:
+    """The text tower of the model that made the vectors; None where it has none. Raises ModelUnavailable, EncoderMismatch."""
+    cache = Path(os.environ.get("SHOPLENS_CACHE", Path.home() / ".cache" / "shoplens")) / "models"
+    folder = fetch_bundle(context.store, pinned.model_id, cache)
+    bundle = read_bundle(folder)
+    if bundle.fingerprint != pinned.fingerprint:
+        raise EncoderMismatch(
+            f"model {pinned.model_id} in {context.store.uri} is not the one that made the vectors: upload it again"
+        )
+    return OnnxEncoder.load(folder).encode_texts if bundle.text_input else None
+
+
+def dimension_of(described: DataFrame) -> int:
+    """The length of the vectors; 0 where there are no rows."""
+    first = described.select("vector").first()
+    return len(first["vector"]) // 2 if first else 0
+
+
+def count_sources(sources: Sources, photos: DataFrame) -> dict[str, int]:
+    """What the row counts of the build must add up to."""
+    return {"products_live": sources.products.where("NOT deleted").count(), "photos": photos.count()}
+
+
+def figures_of(manifest: Manifest) -> dict[str, float]:
+    recall = {f"recall_{name}": value for name, value in manifest.recall.items()}
+    return recall | {
+        "nprobe_photo": manifest.photo_search.nprobe,
+        "nprobe_text": manifest.text_search.nprobe,
+        "index_bytes": manifest.files[INDEX_FILE].bytes,
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = job_parser(__doc__)
+    parser.add_argument("--kind", choices=KINDS, default="auto", help="index kind (default: by size)")
+    parser.add_argument("--recall-goal", type=float, default=0.99, help="recall at 10 against exact search")
+    parser.add_argument("--nlist", type=int, help="coarse lists (default: by size)")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--build-old", action="store_true", help="also for an interval older than the newest applied")
+    return run_job(JOB, parser, build, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
