@@ -31,6 +31,8 @@ class SmallLake:
     Receipts pin the versions of the tables, so that tests share one lake: one that writes does not disturb the others.
     """
 
+    store: FolderStore
+
     def __init__(self, lake: Lake, products: int = 30) -> None:
         self.lake = lake
         self.vectors, items = small_rows(2 * products)
