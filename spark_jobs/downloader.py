@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 from schemas.reasons import FetchReason
 from spark_jobs.fetch.addresses import AddressRules
 from spark_jobs.fetch.answers import WORTH_ANOTHER_TRY, Answer, Errand, Known, Visit
-from spark_jobs.fetch.files import FileSource, S3Source
+from spark_jobs.fetch.files import FileSource
 from spark_jobs.fetch.lanes import Division, Lane, Share
 from spark_jobs.fetch.links import Link, LinkRefused, parse_link, parse_redirect
 from spark_jobs.fetch.settings import FetchSettings
@@ -71,9 +71,7 @@ class Downloader:
         self._settings, self._division, self._partition = settings, division, partition
         rules = AddressRules(allow_private=settings.allow_private, allowed_networks=settings.allowed_networks)
         web = WebSource(settings, rules)
-        self._sources: dict[str, Source] = {
-            "http": web, "https": web, "file": FileSource(settings), "s3": S3Source(settings),
-        }  # fmt: skip
+        self._sources: dict[str, Source] = {"http": web, "https": web, "file": FileSource(settings)}
         self._lanes: dict[str, Lane] = {}
         self._free = asyncio.Semaphore(settings.at_once)
         self._visits: asyncio.Queue[Visit] = asyncio.Queue(_BUFFERED_VISITS)
@@ -121,6 +119,13 @@ class Downloader:
             self._lanes[host] = Lane(share)
         return self._lanes[host]
 
+    def _source_of(self, link: Link) -> Source:
+        if link.scheme == "s3" and "s3" not in self._sources:
+            from spark_jobs.fetch.s3 import S3Source
+
+            self._sources["s3"] = S3Source(self._settings)
+        return self._sources[link.scheme]
+
     async def _drive(self, lane: Lane) -> None:
         """Start the lane's requests as its limits allow, until none waits."""
         while lane.waiting:
@@ -133,7 +138,7 @@ class Downloader:
     async def _visit(self, lane: Lane, errand: Errand) -> None:
         link = parse_link(errand.place)
         try:
-            answer = await self._sources[link.scheme].ask(link, errand.known)
+            answer = await self._source_of(link).ask(link, errand.known)
         except Exception:  # a client's bug on one strange answer must not cost the partition its other links
             answer = Answer(reason=FetchReason.HTTP_OTHER)
         finally:

@@ -9,10 +9,10 @@ after everything was recorded.
 
 import argparse
 import ipaddress
-import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from pyspark.sql import Column, DataFrame
@@ -33,13 +33,11 @@ from spark_jobs.fetch.staging import OUTCOME_DDL, Staging, run_name
 from spark_jobs.fetch.work import live_links, select_orders, select_redriven_orders
 from spark_jobs.job import JobContext, job_parser, run_job
 from spark_jobs.lake import Lake, retry_conflicts
-from spark_jobs.photo_checks import PhotoRules
+from spark_jobs.photo_checks import ACCEPTED, PhotoRules
 from spark_jobs.session import open_session
 
 JOB = "fetch_images"
 REASONS = sorted({*FetchReason, *PhotoReason})
-
-log = logging.getLogger("shoplens")
 
 
 @dataclass(frozen=True)
@@ -60,11 +58,21 @@ def fetch_images(context: JobContext, arguments: argparse.Namespace) -> Receipt:
     run.safety.open_scorer()  # a model that cannot be loaded ends the job here, not in a worker
     spark = open_session(JOB, s3=context.uses_s3)
     lake = Lake(spark, context.lake)
-    staging = Staging(spark, lake.root, run_name(context.dag, context.interval.key, parse_time(context.as_of)))
+    as_of = parse_time(context.as_of)
+    staging = Staging(spark, lake.root, run_name(context.dag, context.interval.key, as_of))
     links = live_links(lake.read(PRODUCTS), lake.read(PRODUCT_IMAGES)).persist()
+    ledger, photos = lake.read(IMAGE_FETCHES), lake.read(IMAGES).drop("stored")
     try:
-        counts = _look(lake, context, run, links, staging)
-        counts |= _standing(lake, links)
+        outcomes = look_at_links(staging, links, ledger, photos, run, as_of)
+        counts = _counts(outcomes)
+        ledger_after = _ledger_after(ledger, outcomes)
+        decided = decide_photos(
+            photos, checked_photos(outcomes), links, ledger_after, run.set_rules, replaces=bool(run.redrive_reasons)
+        ).localCheckpoint()
+        counts |= record_photos(lake, outcomes, decided, replaces=bool(run.redrive_reasons))
+        if counts["looked_at"]:
+            record_ledger(lake, outcomes)
+        counts |= _standing(links, ledger_after, decided)
     finally:
         links.unpersist()
         staging.remove()
@@ -73,49 +81,38 @@ def fetch_images(context: JobContext, arguments: argparse.Namespace) -> Receipt:
     return context.receipt(counts=counts, table_versions=versions)
 
 
-def _look(lake: Lake, context: JobContext, run: FetchRun, links: DataFrame, staging: Staging) -> dict[str, int]:
-    """Fetch what is due and record it, photos first. Returns counts by outcome."""
-    ledger, photos = lake.read(IMAGE_FETCHES), lake.read(IMAGES).drop("stored")
-    as_of = parse_time(context.as_of)
+def look_at_links(
+    staging: Staging, links: DataFrame, ledger: DataFrame, photos: DataFrame, run: FetchRun, as_of: datetime
+) -> DataFrame:
+    """Fetch and check what is due. Returns one row a link, as they lie in the staging folder."""
     if run.redrive_reasons:
         orders = select_redriven_orders(links, ledger, photos, run.redrive_reasons)
     else:
         orders = select_orders(links, ledger, as_of)
     orders = orders.localCheckpoint()
-    outcomes = lake.spark.createDataFrame([], OUTCOME_DDL)
-    if not orders.isEmpty():
-        division = Division(run.partitions or lake.spark.sparkContext.defaultParallelism, run.settings)
-        fetch = FetchPartition(run.settings, run.photo_rules, division, as_of, run.safety)
-        outcomes = staging.fetch(orders, division, fetch)
-    counts = _counts(outcomes)
-    counts |= record_photos(lake, links, ledger, photos, outcomes, run)
-    if counts["looked_at"]:
-        record_ledger(lake, outcomes)
-    return counts
+    if orders.isEmpty():
+        return orders.sparkSession.createDataFrame([], OUTCOME_DDL)
+    partitions = run.partitions or orders.sparkSession.sparkContext.defaultParallelism
+    division = Division(partitions, run.settings)
+    return staging.fetch(orders, division, FetchPartition(run.settings, run.photo_rules, division, as_of, run.safety))
 
 
-def record_photos(
-    lake: Lake, links: DataFrame, ledger: DataFrame, photos: DataFrame, outcomes: DataFrame, run: FetchRun
-) -> dict[str, int]:
+def record_photos(lake: Lake, outcomes: DataFrame, decided: DataFrame, *, replaces: bool) -> dict[str, int]:
     """Bring `images` up to date in at most two commits: new photos with their bytes, then old ones whose verdict moved."""
-    ledger_after = ledger.join(outcomes.select("url"), "url", "left_anti").select("url", "content_sha256")
-    ledger_after = ledger_after.unionByName(outcomes.select("url", "content_sha256"))
-    replaces = bool(run.redrive_reasons)
-    decided = decide_photos(
-        photos, checked_photos(outcomes), links, ledger_after, run.set_rules, replaces=replaces
-    ).localCheckpoint()
-    changes = {row["change"]: row["count"] for row in decided.groupBy("change").count().collect()}
-    new, moved = changes.get("insert", 0) + changes.get("replace", 0), changes.get("update", 0)
-    if new:
+    changes = {row["change"]: int(row["count"]) for row in decided.groupBy("change").count().collect()}
+    new, again, moved = (changes.get(change, 0) for change in ("insert", "replace", "update"))
+    if new or again:
         taken = decided.where(F.col("change").isin("insert", "replace"))
         _merge_new_photos(lake, _photo_rows(outcomes, taken), replaces=replaces)
     if moved:
         _merge_verdicts(lake, decided.where(F.col("change") == "update"))
-    return {
-        "photos_new": changes.get("insert", 0),
-        "photos_checked_again": changes.get("replace", 0),
-        "verdicts_moved": moved,
-    }
+    return {"photos_new": new, "photos_checked_again": again, "verdicts_moved": moved}
+
+
+def _ledger_after(ledger: DataFrame, outcomes: DataFrame) -> DataFrame:
+    """(url, content_sha256) of every link, as they will be once the run is recorded."""
+    looked_at = outcomes.select("url", "content_sha256")
+    return ledger.select("url", "content_sha256").join(looked_at, "url", "left_anti").unionByName(looked_at)
 
 
 def _photo_rows(outcomes: DataFrame, taken: DataFrame) -> DataFrame:
@@ -165,14 +162,13 @@ def _counts(outcomes: DataFrame) -> dict[str, int]:
     return {"looked_at": sum(named.values()), **named}
 
 
-def _standing(lake: Lake, links: DataFrame) -> dict[str, int]:
+def _standing(links: DataFrame, ledger_after: DataFrame, decided: DataFrame) -> dict[str, int]:
     """How many live links there are, and how many of them have no usable photo."""
-    urls = links.select("url").distinct()
-    contents = lake.read(IMAGE_FETCHES).select("url", "content_sha256")
-    accepted = lake.read(IMAGES).where(F.col("verdict") == "accepted").select("content_sha256")
-    usable = contents.join(accepted, "content_sha256").select("url")
-    total, good = urls.count(), urls.join(usable, "url").count()
-    return {"links": total, "links_without_photo": total - good}
+    accepted = decided.where(F.col("verdict") == ACCEPTED).select("content_sha256")
+    usable = ledger_after.join(accepted, "content_sha256").select("url", F.lit(1).alias("usable"))
+    urls = links.select("url").distinct().join(usable, "url", "left")
+    totals = urls.agg(F.count("url").alias("links"), F.count("usable").alias("usable")).collect()[0]
+    return {"links": totals["links"], "links_without_photo": totals["links"] - totals["usable"]}
 
 
 def _refuse_too_many_bad(lake: Lake, counts: dict[str, int], bad_share_max: float) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from retrieval.objects import open_store
 from schemas.errors import Misconfigured, ModelUnavailable
 
 Scorer = Callable[[Sequence[Image.Image]], Sequence[float]]
@@ -49,6 +48,7 @@ class SafetyCheck:
 
     def _zero_shot(self) -> Scorer:
         from retrieval.bundles import locate_bundle  # here, so that a run without the check loads no runtime
+        from retrieval.objects import open_store
 
         if not self.model:
             raise Misconfigured("--safety zero_shot needs a model: add --model ID_OR_FOLDER")

@@ -31,6 +31,8 @@ class Staging:
         self.remove()
         for number in range(division.settings.max_redirects + 2):
             outcomes = self._write_round(number, place_orders(self._spark, orders, division), fetch)
+            if division.spread == division.partitions:
+                break  # every partition has a share of every host: no link can wait for another
             orders = moved_orders(orders, outcomes).localCheckpoint()
             if orders.isEmpty():
                 break

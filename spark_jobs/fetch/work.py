@@ -72,13 +72,9 @@ def place_orders(spark: SparkSession, orders: DataFrame, division: Division) -> 
 
 def partition_keys(spark: SparkSession, partitions: int) -> list[int]:
     """For each partition a number that Spark's hash partitioning puts there."""
-    placed = (
-        spark.range(_KEYS_TRIED_FOR_EACH_PARTITION * partitions)
-        .groupBy(F.pmod(F.hash("id"), F.lit(partitions)).alias("partition"))
-        .agg(F.min("id").alias("key"))
-        .collect()
-    )
-    by_partition = {int(row["partition"]): int(row["key"]) for row in placed}
+    numbers = spark.range(_KEYS_TRIED_FOR_EACH_PARTITION * partitions, numPartitions=1)
+    placed = numbers.select("id", F.pmod(F.hash("id"), F.lit(partitions)).alias("partition")).collect()
+    by_partition = {int(row["partition"]): int(row["id"]) for row in placed}
     return [by_partition[number] for number in range(partitions)]
 
 
