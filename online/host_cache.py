@@ -20,10 +20,11 @@ from online.logs import log
 from retrieval.builds import fetch_build
 from retrieval.bundles import fetch_bundle
 from retrieval.objects import ObjectStore
-from schemas.errors import Corrupt, StoreNotWritable
-from schemas.pointer import POINTER_KEY
+from schemas.errors import Corrupt, ShopLensError, StoreNotWritable
+from schemas.pointer import POINTER_KEY, Pointer
 
 LOCK_FILE = ".searchers.lock"
+LAST_GOOD_FILE = "last-good.json"
 _SEAL_SUFFIX = ".verified"
 _ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
@@ -72,6 +73,20 @@ class HostCache:
         if removed:
             log.info("old_copies_removed", removed=removed)
         return removed
+
+    def remember(self, pointer: Pointer) -> None:
+        """Note what this host served last, for a worker that starts while CURRENT cannot be loaded. Hold the lock."""
+        partial = self._folder / f".{LAST_GOOD_FILE}.partial"
+        partial.write_text(json.dumps({"store": self._store.uri, "pointer": pointer.to_json().decode()}))
+        partial.replace(self._folder / LAST_GOOD_FILE)
+
+    def recall(self) -> Pointer | None:
+        """What this host served last from the same store; None where there is nothing to go by."""
+        try:
+            noted = json.loads((self._folder / LAST_GOOD_FILE).read_text())
+            return Pointer.from_json(noted["pointer"].encode()) if noted["store"] == self._store.uri else None
+        except (OSError, ValueError, KeyError, ShopLensError):
+            return None
 
     def _sealed(self, kind: str, name: str, fetch: Callable[[ObjectStore, str, Path], Path]) -> Path:
         if not _ID.fullmatch(name):

@@ -49,6 +49,7 @@ def gunicorn_logging() -> dict[str, Any]:
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stderr"}},
         "root": {"level": "INFO", "handlers": ["stderr"]},
         "loggers": {
+            "faiss.loader": {"level": "WARNING"},
             "gunicorn.error": {
                 "level": "INFO",
                 "handlers": ["stderr"],

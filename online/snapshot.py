@@ -51,6 +51,8 @@ class SnapshotLoader:
                 f"CURRENT names the delta {served.delta_id}, which this release cannot read: upgrade it"
             )
         if live is not None and live.pointer.live == served:
+            with self._cache.locked():
+                self._cache.remember(pointer)
             return replace(live, pointer=pointer)
         with self._cache.locked():
             build_folder = self._cache.build_folder(served.build_id)
@@ -66,8 +68,14 @@ class SnapshotLoader:
         warm(snapshot)
         ask_golden_queries(build_folder, segment, encoder)
         with self._cache.locked():
+            self._cache.remember(pointer)
             self._cache.remove_old()
         return snapshot
+
+    def load_last_good(self) -> Snapshot | None:
+        """What this host served last, from its own disk if need be; None where there was nothing. Raises as `load`."""
+        pointer = self._cache.recall()
+        return None if pointer is None else self.load(pointer)
 
 
 def check_model(bundle: Bundle, manifest: Manifest) -> None:

@@ -2,7 +2,7 @@
 
 The live snapshot is one attribute. A search reads it once and keeps what it read, so that a swap disturbs nobody.
 A pointer that cannot be loaded leaves the live snapshot alone: one line in the log and a count a try, and longer and
-longer waits, until CURRENT changes.
+longer waits, until CURRENT changes. A worker that starts in such a time takes what this host served last.
 """
 
 import random
@@ -83,9 +83,21 @@ class Watcher:
         outcome = self._look()
         if outcome in (Look.NOTHING_PUBLISHED, Look.STORE_UNAVAILABLE) and outcome != self._last_look:
             log.warning(outcome.value, store=self._store.uri, detail=self._live.reason)
+        if self._last_look is None and self._live.current is None:
+            self._fall_back()
         if outcome != Look.WAITING:
             self._last_look = outcome
         return outcome
+
+    def _fall_back(self) -> None:
+        """A worker that starts while CURRENT cannot be had serves what the workers beside it still serve."""
+        try:
+            snapshot = self._loader.load_last_good()
+        except Exception as error:  # there is only CURRENT to wait for, then
+            log.error("last_good_refused", error=type(error).__name__, detail=str(error))
+            return
+        if snapshot is not None:
+            self._make_live(snapshot)
 
     def _look(self) -> Look:
         try:
@@ -99,16 +111,17 @@ class Watcher:
         if found.etag == self._refused_etag and self._clock() < self._next_try_at:
             return Look.WAITING
         try:
-            self._swap(self._loader.load(Pointer.from_json(found.data), self._live.current), found.etag)
+            snapshot = self._loader.load(Pointer.from_json(found.data), self._live.current)
         except Exception as error:  # whatever it is, the live snapshot goes on serving
             self._refuse(found.etag, error)
             return Look.REFUSED
+        self._served_etag, self._refused_etag, self._refusals = found.etag, None, 0
+        self._make_live(snapshot)
         return Look.SWAPPED
 
-    def _swap(self, snapshot: Snapshot, etag: str) -> None:
+    def _make_live(self, snapshot: Snapshot) -> None:
         before = self._live.current
         self._live.current = snapshot
-        self._served_etag, self._refused_etag, self._refusals = etag, None, 0
         self._metrics.show_snapshot(snapshot)
         log.info(
             "snapshot_live",

@@ -3,22 +3,24 @@
 import hashlib
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
 from flask_openapi3.openapi import OpenAPI
 
+from online.config import SearcherConfig
 from online.logs import configure_logging
 from online.metrics import SearcherMetrics
-from online.searcher import Searcher
+from online.searcher import Searcher, assemble_searcher
 from online.snapshot import SnapshotLoader
 from online.watcher import FIRST_WAIT_S, LONGEST_WAIT_S, LiveSnapshot, Look, Watcher
 from retrieval.objects import FolderStore, StoredObject
 from schemas.errors import Corrupt, StoreUnavailable
 from schemas.manifest import INDEX_FILE, build_key
 from schemas.pointer import POINTER_KEY
-from tests.online.tiny_shop import COLOURS, MODEL_ID, SHOP, Item, point_at, put_build, put_model
+from tests.online.tiny_shop import COLOURS, MODEL_ID, SHOP, Item, MeanColourEncoder, point_at, put_build, put_model
 
 CAR = Item("car-white", COLOURS["white"])
 
@@ -149,6 +151,46 @@ def test_a_searcher_that_starts_on_a_bad_build_says_why_it_is_not_ready(app: Ope
     assert "damaged" in app.test_client().get("/ready").get_json()["detail"]
 
 
+def start_worker(config: SearcherConfig) -> Searcher:
+    """Another worker of the same host."""
+    searcher = assemble_searcher(config, lambda folder: MeanColourEncoder())
+    searcher.watcher.look()
+    return searcher
+
+
+def test_a_worker_that_starts_while_current_is_bad_serves_what_the_host_served(
+    config: SearcherConfig, searcher: Searcher, store: FolderStore, tmp_path: Path
+) -> None:
+    put_build(store, tmp_path / "scratch", [*SHOP, CAR], build_id="b2")
+    damage(store, build_key("b2", INDEX_FILE))
+    point_at(store, "b2", 2)
+    late = start_worker(config)
+    assert late.snapshot().pointer.generation == 1
+    put_build(store, tmp_path / "scratch", [*SHOP, CAR], build_id="b3")
+    point_at(store, "b3", 3)
+    assert late.watcher.look() is Look.SWAPPED
+
+
+def test_a_worker_that_starts_while_the_store_is_gone_serves_from_disk(
+    config: SearcherConfig, searcher: Searcher, store: FolderStore
+) -> None:
+    away = store.root.rename(store.root.with_name("away"))
+    store.root.write_text("no folder")
+    late = start_worker(config)
+    assert late.snapshot().pointer.generation == 1
+    store.root.unlink()
+    away.rename(store.root)
+    assert late.watcher.look() is Look.SWAPPED
+
+
+def test_what_was_served_from_another_store_is_not_taken(
+    config: SearcherConfig, searcher: Searcher, store: FolderStore, tmp_path: Path
+) -> None:
+    other = FolderStore(tmp_path / "other")
+    other.put(POINTER_KEY, b"nonsense")
+    assert start_worker(replace(config, store_uri=other.uri)).live.current is None
+
+
 class SilentStore(FolderStore):
     """A store that can stop answering."""
 
@@ -165,6 +207,9 @@ class FailingLoader(SnapshotLoader):
 
     def __init__(self) -> None:
         self.tries = 0
+
+    def load_last_good(self) -> None:
+        return None
 
     def load(self, *_: object) -> object:  # type: ignore[override]
         self.tries += 1

@@ -1,0 +1,275 @@
+"""The searcher as it is deployed: gunicorn, several workers, a store that changes under them."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+from online.serve import take_port
+from retrieval.objects import FolderStore
+from schemas.manifest import VECTORS_FILE, build_key
+from schemas.pointer import POINTER_KEY
+from tests.online.tiny_shop import COLOURS, SHOP, Item, photo_of, point_at, put_build
+
+pytestmark = pytest.mark.full
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE_S = 90
+SWAPS = "shoplens_snapshot_swaps_total"
+REFUSALS = 'shoplens_snapshot_load_failures_total{error="Corrupt"}'
+SEARCHES = 'shoplens_searches_total{kind="text"}'
+CAR = Item("car-white", COLOURS["white"])
+
+
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain until {what}"
+        time.sleep(0.02)
+
+
+@dataclass
+class Running:
+    """A gunicorn over the tiny shop."""
+
+    url: str
+    master: subprocess.Popen[bytes]
+    held: Path
+    spool: Path
+
+    def workers(self) -> list[psutil.Process]:
+        return psutil.Process(self.master.pid).children()
+
+    def figure(self, name: str) -> float:
+        """A figure of /metrics; 0 where it is not there yet, or nobody answers yet."""
+        try:
+            text = requests.get(f"{self.url}/metrics", timeout=PATIENCE_S).text
+        except requests.ConnectionError:
+            return 0.0
+        return next((float(line.split()[-1]) for line in text.splitlines() if line.startswith(name + " ")), 0.0)
+
+    def search(self, words: str = "red") -> requests.Response:
+        return requests.post(f"{self.url}/search", json={"text": words, "k": 3}, timeout=PATIENCE_S)
+
+    def stop(self) -> int:
+        self.master.terminate()
+        return self.master.wait(PATIENCE_S)
+
+
+@contextmanager
+def run_gunicorn(store: FolderStore, folder: Path) -> Iterator[Running]:
+    """Two workers, both serving."""
+    listener = take_port("127.0.0.1", 0)
+    held = folder / "held"
+    held.mkdir()
+    environment = {
+        **os.environ,
+        "SHOPLENS_STORE": store.uri,
+        "SHOPLENS_CACHE": str(folder / "cache"),
+        "SHOPLENS_BIND": f"fd://{listener.fileno()}",
+        "SHOPLENS_POLL_INTERVAL_S": "0.1",
+        "TINY_HELD": str(held),
+    }
+    command = [sys.executable, "-m", "gunicorn", "-c", "python:online.gunicorn_conf", "tests.online.tiny_wsgi:app"]
+    master = subprocess.Popen(command, cwd=ROOT, env=environment, pass_fds=[listener.fileno()])
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    listener.close()
+    running = Running(url, master, held, folder / "cache" / "spool")
+    try:
+        wait_until(lambda: running.figure(SWAPS) == 2, "both workers serve")
+        yield running
+    finally:
+        (held / "go").touch()
+        if master.poll() is None:
+            running.stop()
+
+
+@pytest.fixture
+def running(store: FolderStore, tmp_path: Path) -> Iterator[Running]:
+    """A searcher of one's own, to change and stop."""
+    with run_gunicorn(store, tmp_path) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def shared(shop_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A searcher that is only asked."""
+    with run_gunicorn(FolderStore(shop_template), tmp_path_factory.mktemp("shared")) as running:
+        yield running
+
+
+@dataclass
+class Shoppers:
+    """Threads that search without a pause, and keep what they were answered."""
+
+    running: Running
+    generations: list[int] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    retries: int = 0
+
+    def __enter__(self) -> "Shoppers":
+        self._stopping = threading.Event()
+        self._threads = [threading.Thread(target=self._shop) for _ in range(3)]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _shop(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                answer = self.running.search()
+            except requests.ConnectionError as error:
+                self.failures.append(repr(error))
+                continue
+            if answer.status_code == 200:
+                self.generations.append(answer.json()["generation"])
+            else:
+                self.failures.append(f"{answer.status_code} {answer.text}")
+
+
+def test_a_swap_under_load_fails_no_request(running: Running, store: FolderStore, tmp_path: Path) -> None:
+    put_build(store, tmp_path / "scratch", [*SHOP, CAR], build_id="b2", thumbnails=False)
+    with Shoppers(running) as shoppers:
+        wait_until(lambda: len(shoppers.generations) > 30, "shoppers are at it")
+        for generation in range(2, 8):
+            point_at(store, "b2" if generation % 2 == 0 else "b1", generation)
+            newest = generation
+            wait_until(lambda: shoppers.generations[-20:] == [newest] * 20, f"all see generation {newest}")  # noqa: B023
+    assert shoppers.failures == []
+    assert set(shoppers.generations) == set(range(1, 8))
+
+
+def test_a_damaged_build_is_refused_under_load_and_the_next_good_one_goes_live(
+    running: Running, store: FolderStore, tmp_path: Path
+) -> None:
+    for build_id in ("b2", "b3"):
+        put_build(store, tmp_path / "scratch", [*SHOP, CAR], build_id=build_id, thumbnails=False)
+    path = store.root / build_key("b2", VECTORS_FILE)
+    path.write_bytes(bytes(path.stat().st_size))
+    point_at(store, "b2", 2)
+
+    wait_until(lambda: running.figure(REFUSALS) == 2, "both workers refused it")
+    assert running.search().json()["generation"] == 1
+    point_at(store, "b3", 3)
+    wait_until(lambda: running.search("white").json()["results"][0]["product_id"] == "car-white", "b3 is live")
+
+
+def test_a_running_request_is_answered_after_sigterm(running: Running) -> None:
+    answers: list[requests.Response] = []
+    asking = threading.Thread(target=lambda: answers.append(running.search("wait for red")))
+    asking.start()
+    wait_until((running.held / "began").exists, "the request runs")
+    running.master.send_signal(signal.SIGTERM)
+    (running.held / "go").touch()
+    asking.join()
+    assert running.master.wait(PATIENCE_S) == 0
+    assert answers[0].status_code == 200
+    assert answers[0].json()["results"][0]["product_id"] == "shirt-red"
+    with pytest.raises(requests.ConnectionError):
+        running.search()
+
+
+def test_what_was_spooled_is_whole_and_closed_after_sigterm(running: Running) -> None:
+    for _ in range(20):
+        assert running.search().status_code == 200
+    running.stop()
+    assert list(running.spool.glob("*.part")) == []
+    assert sum(len(path.read_bytes().splitlines()) for path in running.spool.glob("*.jsonl")) == 20
+
+
+def test_after_a_killed_worker_one_retry_is_enough(running: Running) -> None:
+    for _ in range(2):
+        victim = running.workers()[0]
+        victim.kill()
+        for _ in range(20):
+            try:
+                answer = running.search()
+            except requests.ConnectionError:
+                answer = running.search()
+            assert answer.status_code == 200
+        wait_until(lambda: len(running.workers()) == 2 and victim not in running.workers(), "it is replaced")  # noqa: B023
+
+
+def test_metrics_are_those_of_all_workers(shared: Running) -> None:
+    before = shared.figure(SEARCHES)
+    for _ in range(40):
+        shared.search()
+    assert {shared.figure(SEARCHES) for _ in range(10)} == {before + 40}
+
+
+def test_a_body_over_the_limit_leaves_the_searcher_well(shared: Running) -> None:
+    headers = {"Content-Type": "application/json"}
+    answer = requests.post(f"{shared.url}/search", data=b"x" * (17 << 20), headers=headers, timeout=PATIENCE_S)
+    assert answer.status_code == 413
+    assert shared.search().status_code == 200
+
+
+def test_workers_map_the_same_files(shared: Running) -> None:
+    for worker in shared.workers():
+        assert any(VECTORS_FILE in mapped.path for mapped in worker.memory_maps())
+
+
+def test_a_searcher_started_before_the_first_publish_waits_for_it(store: FolderStore, tmp_path: Path) -> None:
+    """As its user starts it: the real encoder, one command."""
+    pointer = store.get(POINTER_KEY)
+    assert pointer is not None
+    store.delete(POINTER_KEY)
+    command = [sys.executable, "-m", "online.serve", "--store", str(store.root), "--cache", str(tmp_path / "cache")]
+    process = subprocess.Popen([*command, "--port", "0", "--workers", "1"], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        assert "nothing is published" in said
+        url = said.split()[2].rstrip("/")
+
+        def status(path: str) -> int:
+            return requests.get(f"{url}{path}", timeout=PATIENCE_S).status_code
+
+        assert (status("/health"), status("/ready"), status("/")) == (200, 503, 200)
+        store.put(POINTER_KEY, pointer.data)  # its model is no ONNX file, so it is refused, and the searcher lives on
+        wait_until(
+            lambda: (
+                "snapshot_load_failures_total" in requests.get(f"{url}/metrics", timeout=10).text
+                and "cannot be loaded" in requests.get(f"{url}/ready", timeout=10).text
+            ),
+            "it says why it cannot serve",
+        )
+    finally:
+        process.terminate()
+    assert process.wait(PATIENCE_S) == 0
+
+
+def test_a_port_in_use_is_one_line_before_anything_starts(tmp_path: Path) -> None:
+    taken = take_port("127.0.0.1", 0)
+    port = str(taken.getsockname()[1])
+    command = [sys.executable, "-m", "online.serve", "--store", str(tmp_path), "--cache", str(tmp_path / "c"), "--port"]
+    done = subprocess.run([*command, port], cwd=ROOT, capture_output=True, text=True, check=False)
+    taken.close()
+    assert done.returncode == 78
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert f"port {port}" in done.stderr
+    assert not (tmp_path / "c").exists()
+
+
+def test_a_photo_is_answered_end_to_end(shared: Running) -> None:
+    photo = {"image": ("photo.webp", photo_of(COLOURS["green"], "WEBP"))}
+    body = requests.post(f"{shared.url}/search", files=photo, data={"k": "1"}, timeout=PATIENCE_S).json()
+    assert body["results"][0]["product_id"] == "sock-green"
+    tile = requests.get(f"{shared.url}{body['results'][0]['uri']}", timeout=PATIENCE_S)
+    assert tile.headers["Content-Type"] == "image/jpeg"
