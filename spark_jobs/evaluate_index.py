@@ -1,0 +1,131 @@
+"""The gate: nothing is published unless this passes.
+
+Asks the build of this interval for recall against exact search on every slice, counts its rows against the source
+tables at the pinned versions, asks its golden queries, looks for its thumbnails, and compares first results with the
+live build. Figures go to `evaluations/<build id>.json` and to the table `builds`, also where the build fails (exit 65).
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from pyspark.sql import functions as F
+
+from retrieval.builds import fetch_build
+from retrieval.publishing import read_pointer
+from retrieval.segments import Segment, open_build
+from schemas.errors import GateFailed
+from schemas.intervals import parse_time
+from schemas.manifest import thumbnail_key
+from schemas.receipts import Receipt
+from schemas.tables import BUILDS
+from spark_jobs.build_index import load_text_encoder, read_pins
+from spark_jobs.index_build.difference import check_difference
+from spark_jobs.index_build.gate import Findings, check_golden, check_recall, check_rows
+from spark_jobs.index_build.golden import read_golden
+from spark_jobs.index_rows import Sources, product_photos, read_sources
+from spark_jobs.job import JobContext, job_parser, run_job
+from spark_jobs.lake import Lake, retry_conflicts
+from spark_jobs.session import open_session
+
+JOB = "evaluate_index"
+_THUMBNAILS_LOOKED_AT = 50
+
+
+def evaluation_key(build_id: str) -> str:
+    """The object key of a build's figures: evaluations/<id>.json."""
+    return f"evaluations/{build_id}.json"
+
+
+def evaluate(context: JobContext, arguments: argparse.Namespace) -> Receipt:
+    built = context.receipt_of("build_index")
+    if skipped := built.facts.get("skipped"):
+        return context.receipt(facts={"skipped": skipped})
+    build_id = str(built.facts["build_id"])
+    pinned = read_pins(context)
+    lake = Lake(open_session(JOB, s3=context.uses_s3), context.lake)
+    with tempfile.TemporaryDirectory(prefix="shoplens-gate-") as scratch:
+        folder = fetch_build(context.store, build_id, Path(scratch))
+        segment = open_build(folder, verify=False)
+        goal = arguments.recall_goal or float(segment.manifest.parameters["recall_goal"])
+        findings = check_recall(segment, goal, load_text_encoder(context, pinned))
+        findings.add(check_rows(segment, count_rows(read_sources(lake, built.table_versions, pinned.model_id))))
+        findings.add(check_golden(segment, read_golden(folder, segment)))
+        findings.add(check_thumbnails(segment, context))
+        findings.add(compare_with_live(segment, context, Path(scratch)))
+        record(findings, segment, context, lake)
+    if findings.failures:
+        raise GateFailed(build_id, findings.failures)
+    return context.receipt(
+        counts={"rows": segment.manifest.rows, "products": segment.manifest.products},
+        files={"evaluation": evaluation_key(build_id)},
+        figures=findings.figures,
+        facts={"build_id": build_id, "passed": True},
+    )
+
+
+def count_rows(sources: Sources) -> dict[str, int]:
+    """Rows and products that a build of these tables must have, counted without the build."""
+    vectors = sources.vectors.select(F.col("content_sha256").alias("image_id"))
+    counted = (
+        product_photos(sources)
+        .join(vectors, "image_id")
+        .agg(F.count("*").alias("rows"), F.countDistinct("product_id").alias("products"))
+        .collect()[0]
+    )
+    return {"rows": counted["rows"], "products": counted["products"]}
+
+
+def check_thumbnails(segment: Segment, context: JobContext) -> Findings:
+    """A spread of the build's photos have their tiles in the store."""
+    step = max(1, segment.manifest.rows // _THUMBNAILS_LOOKED_AT)
+    photos = [segment.items.column("image_id")[row].as_py() for row in range(0, segment.manifest.rows, step)]
+    missing = [photo for photo in photos if context.store.size(thumbnail_key(photo)) is None]
+    findings = Findings(figures={"thumbnails_missing": len(missing)})
+    if missing:
+        findings.failures.append(f"{len(missing)} of {len(photos)} photos have no {thumbnail_key(missing[0])}")
+    return findings
+
+
+def compare_with_live(segment: Segment, context: JobContext, scratch: Path) -> Findings:
+    """Nothing to compare for a first build, the live one itself, or another model (that one is compared by figures)."""
+    found = read_pointer(context.store)
+    if found is None or found[0].live.build_id == segment.manifest.build_id:
+        return Findings()
+    live = open_build(fetch_build(context.store, found[0].live.build_id, scratch), verify=False)
+    same_model = live.manifest.model_fingerprint == segment.manifest.model_fingerprint
+    return check_difference(segment, live) if same_model else Findings()
+
+
+def record(findings: Findings, segment: Segment, context: JobContext, lake: Lake) -> None:
+    """Keep the figures, whether the build passed or not."""
+    manifest, passed = segment.manifest, not findings.failures
+    figures = {"passed": passed, "failures": findings.failures, "figures": findings.figures}
+    text = json.dumps({"build_id": manifest.build_id, **figures}, sort_keys=True, indent=1)
+    context.store.put(evaluation_key(manifest.build_id), text.encode())
+    made = parse_time(manifest.interval_end)
+    row = (manifest.build_id, manifest.model_id, made, manifest.rows, findings.figures.get("recall_photo"), passed,
+           json.dumps(figures, sort_keys=True))  # fmt: skip
+    known = lake.read(BUILDS).where(F.col("build_id") == manifest.build_id).select("figures").first()
+    if known is None or known["figures"] != row[-1]:
+        retry_conflicts(lambda: _merge_build(lake, row))
+
+
+def _merge_build(lake: Lake, row: tuple[object, ...]) -> None:
+    ddl = ", ".join(f"{column.name} {column.sql_type}" for column in BUILDS.columns)
+    made = lake.spark.createDataFrame([row], ddl).alias("made")
+    merge = lake.ensure(BUILDS).alias("known").merge(made, "known.build_id = made.build_id")
+    merge.whenMatchedUpdateAll().whenNotMatchedInsertAll().execute()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = job_parser(__doc__)
+    parser.add_argument("--recall-goal", type=float, help="recall at 10 on every slice (default: the build's own goal)")
+    return run_job(JOB, parser, evaluate, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
