@@ -1,0 +1,202 @@
+"""A catalog's photos with their labels, read through its mapping file without Spark: for training and evaluation."""
+
+import csv
+import json
+import re
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urljoin, urlsplit
+
+from PIL import Image
+
+from retrieval.photos import decode_photo
+from schemas.errors import BadData, MappingInvalid, PhotoRejected
+from schemas.mapping import CatalogMapping, ImageLinks, fields_of, is_template
+from schemas.reasons import FetchReason, http_reason
+
+Read = TypeVar("Read")
+
+PHOTO_MAX_BYTES = 32 << 20
+DOWNLOAD_TIMEOUT_S = 20.0
+_FIELD = re.compile(r"\{([^{}]+)\}")
+_READ_AT_ONCE = 4
+
+
+@dataclass(frozen=True)
+class LabelledPhoto:
+    """One photo of one row. `values`: the mapped columns and attributes that the row has, by our names."""
+
+    link: str
+    values: dict[str, str] = field(hash=False)
+
+    def value(self, column: str) -> str:
+        """A column's text; empty where the row has none."""
+        return self.values.get(column, "")
+
+
+def read_labelled_photos(catalog: Path, mapping: CatalogMapping) -> list[LabelledPhoto]:
+    """Every photo of every row, in the catalog's order; rows without an id are left out, as ingest does.
+
+    `catalog` is the folder that the mapping's source path and relative links start from. Raises MappingInvalid where
+    the source lacks a mapped column, BadData where it cannot be read.
+    """
+    rows = _read_rows(catalog, mapping)
+    found = []
+    for number, row in enumerate(rows):
+        if number == 0:
+            _refuse_missing_columns(row, mapping)
+        values = _mapped_values(row, mapping)
+        if values.get("product_id"):
+            links = dict.fromkeys(_absolute(link, mapping.images, catalog) for link in _links(row, mapping.images))
+            found += [LabelledPhoto(link, values) for link in links]
+    return found
+
+
+def open_photo(link: str, target_side_px: int | None = None) -> Image.Image:
+    """Read and decode one photo: an http(s) address or a local path. Raises PhotoRejected with a reason."""
+    return decode_photo(_read_bytes(link), target_side_px=target_side_px)
+
+
+def photo_batches(
+    photos: Sequence[LabelledPhoto], batch_photos: int, read: Callable[[Image.Image], Read], rejected: Counter[str]
+) -> Iterator[tuple[list[int], list[Read]]]:
+    """Batches of (row numbers, what `read` made of each photo); bad photos are counted by reason and left out."""
+
+    def attempt(row: int) -> tuple[int, Read | None, str]:
+        try:
+            return row, read(open_photo(photos[row].link)), ""
+        except PhotoRejected as error:
+            return row, None, error.reason
+
+    with ThreadPoolExecutor(_READ_AT_ONCE) as pool:
+        rows = iter(range(len(photos)))
+        while batch := list(islice(rows, batch_photos)):
+            done = list(pool.map(attempt, batch))
+            rejected.update(reason for _, made, reason in done if made is None)
+            good = [(row, made) for row, made, _ in done if made is not None]
+            yield [row for row, _ in good], [made for _, made in good]
+
+
+def _read_rows(catalog: Path, mapping: CatalogMapping) -> Iterator[dict[str, str]]:
+    readers = {"csv": _csv_rows, "jsonl": _jsonl_rows, "parquet": _parquet_rows}
+    if mapping.source_format not in readers:
+        raise MappingInvalid(f"{mapping.source_format} cannot be read here: export the rows as CSV, JSONL or Parquet")
+    pattern = mapping.source_path or "."
+    sources = [catalog / pattern] if (catalog / pattern).exists() else sorted(catalog.glob(pattern))
+    if not sources:
+        raise BadData(f"{catalog} has no {pattern}: check --catalog and source.path in the mapping file")
+    for source in sources:
+        for file in _data_files(source):
+            try:
+                yield from readers[mapping.source_format](file, mapping.encoding)
+            except (OSError, ValueError, LookupError, csv.Error) as error:
+                raise BadData(f"{file} cannot be read as {mapping.source_format}: {error}") from error
+
+
+def _data_files(source: Path) -> list[Path]:
+    """A file, or a folder's files without those that Spark hides."""
+    if not source.is_dir():
+        return [source]
+    return sorted(part for part in source.iterdir() if part.is_file() and part.name[0] not in "._")
+
+
+def _csv_rows(file: Path, encoding: str) -> Iterator[dict[str, str]]:
+    # What is not in the declared encoding is damage to one field, not to the catalog.
+    with file.open(newline="", encoding="utf-8-sig" if encoding == "utf-8" else encoding, errors="replace") as lines:
+        for row in csv.DictReader(lines):
+            yield {name: value for name, value in row.items() if name is not None and isinstance(value, str)}
+
+
+def _jsonl_rows(file: Path, encoding: str) -> Iterator[dict[str, str]]:
+    with file.open(encoding=encoding, errors="replace") as lines:
+        for line in lines:
+            try:
+                row = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(row, dict):
+                yield {name: _as_text(value) for name, value in row.items()}
+
+
+def _parquet_rows(file: Path, encoding: str) -> Iterator[dict[str, str]]:
+    import pyarrow.parquet
+
+    for batch in pyarrow.parquet.ParquetFile(file).iter_batches():
+        for row in batch.to_pylist():
+            yield {name: _as_text(value) for name, value in row.items()}
+
+
+def _as_text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return json.dumps(value) if isinstance(value, (list, dict)) else str(value)
+
+
+def _refuse_missing_columns(row: dict[str, str], mapping: CatalogMapping) -> None:
+    # JSON rows may leave out what they lack; only the id and the photos must be there.
+    required = fields_of(mapping.columns["product_id"]) if mapping.source_format == "jsonl" else mapping.source_columns
+    missing = [name for name in required if name not in row]
+    if missing:
+        raise MappingInvalid(f"the catalog has no column {missing[0]!r}: it has {', '.join(sorted(row))[:300]}")
+
+
+def _mapped_values(row: dict[str, str], mapping: CatalogMapping) -> dict[str, str]:
+    values = {ours: str(value) for ours, value in mapping.defaults.items()}
+    for ours, expression in {**mapping.attributes, **mapping.columns}.items():
+        if text := _fill(expression, row).strip():
+            values[ours] = text
+    return values
+
+
+def _fill(expression: str, row: dict[str, str]) -> str:
+    if not is_template(expression):
+        return row.get(expression, "")
+    if not any(row.get(name) for name in fields_of(expression)):
+        return ""
+    return _FIELD.sub(lambda found: row.get(found[1], ""), expression)
+
+
+def _links(row: dict[str, str], images: ImageLinks) -> list[str]:
+    if images.template:
+        given = [_fill(images.template, row)]
+    elif images.column:
+        text = row.get(images.column, "")
+        given = json.loads(text) if text.lstrip().startswith("[") else text.split(images.separator)
+    else:
+        given = [row.get(column, "") for column in images.columns]
+    return [link.strip() for link in given if isinstance(link, str) and link.strip()]
+
+
+def _absolute(link: str, images: ImageLinks, catalog: Path) -> str:
+    if urlsplit(link).scheme in ("http", "https", "file"):
+        return link
+    if images.base and urlsplit(images.base).scheme:
+        return urljoin(images.base.rstrip("/") + "/", link)
+    return str(catalog / (images.base or "") / link)
+
+
+def _read_bytes(link: str) -> bytes:
+    local = Path(urllib.request.url2pathname(urlsplit(link).path)) if link.startswith("file:") else Path(link)
+    try:
+        if not link.startswith(("http://", "https://")):
+            return local.read_bytes()
+        with urllib.request.urlopen(link, timeout=DOWNLOAD_TIMEOUT_S) as answer:
+            data: bytes = answer.read(PHOTO_MAX_BYTES + 1)
+    except urllib.error.HTTPError as error:
+        raise PhotoRejected(http_reason(error.code), link) from None
+    except FileNotFoundError:
+        raise PhotoRejected(FetchReason.NOT_FOUND, link) from None
+    except (OSError, ValueError) as error:
+        raise PhotoRejected(FetchReason.CONNECT, f"{link}: {error}") from None
+    if len(data) > PHOTO_MAX_BYTES:
+        raise PhotoRejected(FetchReason.TOO_LARGE, link)
+    return data
