@@ -154,7 +154,11 @@ class Downloader:
             if refused is not None:
                 await self._visits.put(Visit(errand, Answer(reason=refused, http_status=answer.http_status)))
         elif self._is_tried_again(errand, answer):
-            self._start(self._try_later(lane, errand, answer))
+            own_choice_s = backoff_seconds(errand.url, errand.requests - errand.hops, self._settings.backoff_s)
+            waits_s = max(own_choice_s, answer.retry_after_s or 0.0)
+            if answer.reason == FetchReason.HTTP_429:
+                lane.pause(waits_s)  # it is asked too much: nothing else is asked of it either
+            self._start(self._enter_later(errand, waits_s))
         else:
             await self._visits.put(Visit(errand, answer))
 
@@ -174,12 +178,8 @@ class Downloader:
         patient = (answer.retry_after_s or 0.0) <= self._settings.retry_after_max_s
         return answer.reason in WORTH_ANOTHER_TRY and patient and tries_made < self._settings.tries
 
-    async def _try_later(self, lane: Lane, errand: Errand, answer: Answer) -> None:
-        """Wait outside the lane, so that others may use it; after a 429 the whole lane waits."""
-        own_choice_s = backoff_seconds(errand.url, errand.requests - errand.hops, self._settings.backoff_s)
-        waits_s = max(own_choice_s, answer.retry_after_s or 0.0)
-        if answer.reason == FetchReason.HTTP_429:
-            lane.pause(waits_s)
+    async def _enter_later(self, errand: Errand, waits_s: float) -> None:
+        """Wait outside the lane, so that others may use it."""
         await asyncio.sleep(waits_s)
         self._enter(errand)
 

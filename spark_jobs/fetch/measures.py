@@ -29,7 +29,8 @@ def measure(photo: Image.Image) -> Measures:
 
 
 def perceptual_hash(grey: Image.Image) -> int:
-    """64 bits: whether each of the 8 × 8 lowest frequencies of the cosine transform exceeds their median.
+    """64 bits: whether each of the 8 × 8 lowest frequencies of the cosine transform, the constant ones apart, exceeds
+    their median.
 
     Source: Zauner 2010, "Implementation and benchmarking of perceptual image hash functions", section 3.2.
     """
@@ -75,11 +76,9 @@ def _shrunk(grey: Image.Image) -> Image.Image:
 
 
 def _cosines() -> NDArray[np.float32]:
-    """The eight lowest rows of the orthonormal cosine transform over 32 points, (8, 32) float32."""
+    """Rows 1 to 8 of the cosine transform over 32 points, (8, 32) float32; row 0, the constant, says nothing."""
     points = (np.arange(_HASHED_SIDE_PX) + 0.5) * math.pi / _HASHED_SIDE_PX
-    rows = np.cos(np.outer(np.arange(_HASH_SIDE), points)) * math.sqrt(2 / _HASHED_SIDE_PX)
-    rows[0] /= math.sqrt(2)
-    return rows.astype(np.float32)
+    return np.cos(np.outer(np.arange(1, _HASH_SIDE + 1), points)).astype(np.float32)
 
 
 _COSINES = _cosines()

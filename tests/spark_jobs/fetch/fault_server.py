@@ -22,7 +22,7 @@ class Exchange:
 
     async def reply(self, status: int, body: bytes = b"", **headers: str) -> None:
         """A whole answer with its length."""
-        await self.send(head(status, **{"Content_Length": str(len(body)), **headers}) + body)
+        await self.send(head(status, Content_Length=str(len(body)), **headers) + body)
 
     async def send(self, data: bytes) -> None:
         self.writer.write(data)
@@ -110,7 +110,7 @@ class FaultServer:
 
         async def script(exchange: Exchange) -> None:
             if "ETag" in headers and exchange.headers.get("if-none-match") == headers["ETag"]:
-                await exchange.reply(304, **headers)
+                await exchange.reply(304, b"", **headers)
             else:
                 await exchange.reply(200, data, Content_Type="image/jpeg", **headers)
 
@@ -128,7 +128,7 @@ class FaultServer:
                     await self.scripts.get(path, _not_found)(exchange)
                 finally:
                     self.seen.in_flight -= 1
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
             pass
         finally:
             writer.close()
