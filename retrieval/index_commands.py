@@ -21,8 +21,8 @@ from schemas.manifest import Manifest, build_key
 from schemas.pointer import Pointer
 
 _STORE = click.option(
-    "--store", "store_uri", envvar="SHOPLENS_STORE", required=True,
-    help="folder or s3:// prefix of the object store (or SHOPLENS_STORE)",
+    "--store", "store_uri", envvar="SHOPLENS_STORE", show_envvar=True, required=True,
+    help="folder or s3:// prefix of the object store",
 )  # fmt: skip
 _JSON = click.option("--json", "as_json", is_flag=True, help="one JSON document on standard output")
 

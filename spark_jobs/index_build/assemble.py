@@ -94,7 +94,7 @@ def make_parameters(
     if not rows:
         raise BadData("there is nothing to index: no live product has a usable photo (see image_fetches and images)")
     kind = choose_kind(kind, rows)
-    lists = nlist if nlist and kind != "exact" else choose_nlist(kind, rows)
+    lists = min(nlist, rows) if nlist and kind != "exact" else choose_nlist(kind, rows)
     return BuildParameters(
         kind=kind, nlist=lists, dimension=dimension, model_id=model_id, model_fingerprint=fingerprint,
         recall_goal=recall_goal, seed=seed, has_text=has_text,

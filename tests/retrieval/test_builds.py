@@ -1,0 +1,138 @@
+import json
+import multiprocessing
+import shutil
+from pathlib import Path
+
+import pytest
+
+from retrieval.builds import fetch_build, find_build, list_builds, upload_build, verify_build
+from retrieval.objects import FolderStore
+from retrieval.segments import open_build
+from schemas.errors import BadData, Corrupt
+from schemas.manifest import ITEMS_FILE, MANIFEST_FILE, VECTORS_FILE, build_key
+from spark_jobs.index_build.assemble import assemble_build
+from tests.spark_jobs.index_build.small_rows import small_rows
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    vectors, items = small_rows(40)
+    manifest = assemble_build(vectors, items, model_id="tests", fingerprint="f", out_folder=tmp_path / "made")
+    return tmp_path / "made" / manifest.build_id
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FolderStore:
+    return FolderStore(tmp_path / "store")
+
+
+class RecordingStore(FolderStore):
+    """A folder store that notes the order of its writes."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.written: list[str] = []
+
+    def upload(self, path: Path, key: str) -> None:
+        super().upload(path, key)
+        self.written.append(key.split("/")[-1])
+
+    def put(self, key: str, data: bytes, *, if_match: str | None = None, if_none_match: bool = False) -> str:
+        etag = super().put(key, data, if_match=if_match, if_none_match=if_none_match)
+        self.written.append(key.split("/")[-1])
+        return etag
+
+
+def test_what_is_sent_is_fetched_whole(folder: Path, store: FolderStore, tmp_path: Path) -> None:
+    manifest = upload_build(store, folder)
+    fetched = fetch_build(store, manifest.build_id, tmp_path / "cache")
+    assert open_build(fetched).manifest == manifest
+    assert [name for name, _ in verify_build(store, manifest.build_id)] == sorted(manifest.files)
+    assert [build.manifest for build in list_builds(store)] == [manifest]
+
+
+def test_the_manifest_is_written_last(folder: Path, tmp_path: Path) -> None:
+    store = RecordingStore(tmp_path / "store")
+    upload_build(store, folder)
+    assert store.written[-1] == MANIFEST_FILE
+    assert len(store.written) == 5
+
+
+def test_sending_a_build_again_changes_nothing_and_succeeds(folder: Path, tmp_path: Path) -> None:
+    store = RecordingStore(tmp_path / "store")
+    first = upload_build(store, folder)
+    written = len(store.written)
+    fields = json.loads((folder / MANIFEST_FILE).read_bytes())
+    (folder / MANIFEST_FILE).write_text(json.dumps({**fields, "interval_end": "20270101T000000Z"}))
+    assert upload_build(store, folder) == first
+    assert len(store.written) == written
+
+
+def test_a_build_whose_file_went_missing_in_the_store_is_sent_again(folder: Path, store: FolderStore) -> None:
+    manifest = upload_build(store, folder)
+    store.delete(build_key(manifest.build_id, ITEMS_FILE))
+    with pytest.raises(Corrupt, match=ITEMS_FILE):
+        find_build(store, manifest.build_id)
+    upload_build(store, folder)
+    assert find_build(store, manifest.build_id) == manifest
+
+
+def test_a_damaged_folder_is_not_sent(folder: Path, store: FolderStore) -> None:
+    (folder / VECTORS_FILE).write_bytes(b"x" * (folder / VECTORS_FILE).stat().st_size)
+    with pytest.raises(Corrupt, match=VECTORS_FILE):
+        upload_build(store, folder)
+    assert list(store.keys("builds/")) == []
+
+
+def test_an_unfinished_upload_is_no_build_and_says_so(folder: Path, store: FolderStore, tmp_path: Path) -> None:
+    manifest = upload_build(store, folder)
+    store.delete(build_key(manifest.build_id))
+    assert find_build(store, manifest.build_id) is None
+    assert list_builds(store)[0].problem == "no manifest: its upload did not finish"
+    with pytest.raises(BadData, match="there is no build"):
+        fetch_build(store, manifest.build_id, tmp_path / "cache")
+
+
+def test_a_build_damaged_in_the_store_never_reaches_the_cache(folder: Path, store: FolderStore, tmp_path: Path) -> None:
+    manifest = upload_build(store, folder)
+    key = build_key(manifest.build_id, VECTORS_FILE)
+    data = bytearray(store.get(key).data)  # type: ignore[union-attr]
+    data[7] ^= 4
+    store.put(key, bytes(data))
+    with pytest.raises(Corrupt, match=VECTORS_FILE):
+        list(verify_build(store, manifest.build_id))
+    with pytest.raises(Corrupt, match=VECTORS_FILE):
+        fetch_build(store, manifest.build_id, tmp_path / "cache")
+    assert [path.name for path in (tmp_path / "cache").iterdir() if path.is_dir()] == []
+
+
+def test_a_damaged_cache_is_fetched_again_and_leftovers_of_a_killed_download_go(
+    folder: Path, store: FolderStore, tmp_path: Path
+) -> None:
+    manifest = upload_build(store, folder)
+    cache = tmp_path / "cache"
+    fetched = fetch_build(store, manifest.build_id, cache)
+    (fetched / ITEMS_FILE).write_bytes(b"")
+    leftover = cache / f".{manifest.build_id}.1.partial"
+    shutil.copytree(fetched, leftover)
+    assert open_build(fetch_build(store, manifest.build_id, cache)).manifest == manifest
+    assert not leftover.exists()
+
+
+def test_a_manifest_cannot_name_a_file_outside_its_folder(folder: Path, store: FolderStore, tmp_path: Path) -> None:
+    manifest = upload_build(store, folder)
+    fields = json.loads(manifest.to_json())
+    fields["files"]["../../escaped"] = fields["files"].pop("golden.json")
+    store.put(build_key(manifest.build_id), json.dumps(fields).encode())
+    with pytest.raises(Corrupt, match="plain file names"):
+        fetch_build(store, manifest.build_id, tmp_path / "cache")
+    assert not (tmp_path / "escaped").exists()
+
+
+@pytest.mark.full
+def test_processes_that_share_a_cache_fetch_one_whole_copy(folder: Path, store: FolderStore, tmp_path: Path) -> None:
+    manifest = upload_build(store, folder)
+    with multiprocessing.get_context("spawn").Pool(3) as pool:
+        fetched = pool.starmap(fetch_build, [(store, manifest.build_id, tmp_path / "cache")] * 3)
+    assert len(set(fetched)) == 1
+    assert open_build(fetched[0]).manifest == manifest
