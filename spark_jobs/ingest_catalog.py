@@ -85,7 +85,7 @@ def ingest(lake: Lake, place: CatalogPlace, mapping: CatalogMapping, applied: Ap
     record = Recorded(applied.end_us, str(applied.mode), rows.read, rows.bad, version)
     known = timeline.own and timeline.own._replace(products_version=timeline.images_agree_with)
     if record != known:
-        write_interval(lake, record, applied.start_us)
+        write_interval(lake, record, applied.start_us, is_new=timeline.own is None)
     return Ingested(
         {"rows_read": rows.read, "rows_bad": rows.bad, **counts},
         timeline.is_newest,

@@ -4,9 +4,11 @@ Where one cannot be started its tests are skipped by a line that names what is m
 """
 
 import os
+import pwd
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -72,6 +74,90 @@ def s3_bucket(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
     bucket = f"tests-{uuid.uuid4().hex[:12]}"
     boto3.client("s3").create_bucket(Bucket=bucket)
     return bucket
+
+
+@dataclass(frozen=True)
+class PostgresServer:
+    """A running PostgreSQL with one database, `shop`."""
+
+    port: int
+    psql: str
+    user: str = "shoplens"
+    password: str = "shoplens-tests"
+
+    @property
+    def jdbc_uri(self) -> str:
+        return f"jdbc:postgresql://127.0.0.1:{self.port}/shop"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"PGUSER": self.user, "PGPASSWORD": self.password}
+
+    def run(self, sql: str) -> None:
+        """Run SQL in the database. Raises CalledProcessError where it fails."""
+        command = [self.psql, "-q", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", str(self.port), "shop"]
+        subprocess.run(command, input=sql.encode(), check=True, capture_output=True, env=os.environ | self.environment)
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[PostgresServer]:
+    """A real PostgreSQL in a folder of its own, never the machine's. Mark such tests `full`."""
+    programs = {
+        name: find_postgresql_program(name) for name in ("initdb", "postgres", "createdb", "psql", "pg_isready")
+    }
+    if missing := [name for name, path in programs.items() if path is None]:
+        pytest.skip(f"{missing[0]} is missing: apt-get install postgresql")
+    as_owner = []
+    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+        if "postgres" not in {user.pw_name for user in pwd.getpwall()} or shutil.which("runuser") is None:
+            pytest.skip("PostgreSQL will not run as root, and there is no user postgres: apt-get install postgresql")
+        as_owner = ["runuser", "-u", "postgres", "--"]
+    server = PostgresServer(free_port(), str(programs["psql"]))
+    with tempfile.TemporaryDirectory(prefix="shoplens-postgresql-") as folder:
+        if as_owner:
+            shutil.chown(folder, "postgres")
+        password_file = Path(folder) / "password"
+        password_file.write_text(server.password)
+        password_file.chmod(0o644)
+        data = f"{folder}/data"
+        subprocess.run(
+            [*as_owner, str(programs["initdb"]), "-D", data, "-U", server.user, "--auth=scram-sha-256",
+             f"--pwfile={password_file}", "--encoding=UTF8", "--locale=C", "--no-sync"],
+            check=True, capture_output=True, cwd=folder,
+        )  # fmt: skip
+        running = subprocess.Popen(
+            [*as_owner, str(programs["postgres"]), "-D", data, "-h", "127.0.0.1", "-p", str(server.port), "-k", folder,
+             "-c", "fsync=off"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder,
+        )  # fmt: skip
+        try:
+            _wait_for_postgresql(str(programs["pg_isready"]), server, running)
+            subprocess.run(
+                [str(programs["createdb"]), "-h", "127.0.0.1", "-p", str(server.port), "shop"],
+                check=True, capture_output=True, env=os.environ | server.environment,
+            )  # fmt: skip
+            yield server
+        finally:
+            running.terminate()
+            running.wait(30)
+
+
+def find_postgresql_program(name: str) -> str | None:
+    """Debian keeps the server's programs off the path, by version."""
+    versions = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), reverse=True)
+    return find_program(name) or next((str(path) for path in versions if os.access(path, os.X_OK)), None)
+
+
+def _wait_for_postgresql(pg_isready: str, server: PostgresServer, running: subprocess.Popen[bytes]) -> None:
+    give_up = time.monotonic() + _START_TIMEOUT_S
+    while time.monotonic() < give_up:
+        if running.poll() is not None:
+            raise RuntimeError(f"PostgreSQL ended with {running.returncode}")
+        command = [pg_isready, "-q", "-h", "127.0.0.1", "-p", str(server.port)]
+        if subprocess.run(command, check=False).returncode == 0:
+            return
+        time.sleep(0.05)
+    raise RuntimeError(f"no answer from PostgreSQL in {_START_TIMEOUT_S:.0f} s")
 
 
 def find_program(name: str) -> str | None:
