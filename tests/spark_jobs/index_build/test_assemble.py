@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,15 +23,12 @@ from tests.spark_jobs.index_build.small_rows import encode_words, small_rows
 KINDS = ("exact", "ivf_fp16", "ivf_rabitq")
 
 
-def assemble(folder: Path, rows: int = 600, seed: int = 0, order: object = None, **more: object) -> Manifest:
+def assemble(folder: Path, rows: int = 600, seed: int = 0, order: np.ndarray | None = None, **more: Any) -> Manifest:
     vectors, items = small_rows(rows, seed)
     if order is not None:
         vectors, items = vectors[order], items.take(pa.array(order))
-    return assemble_build(
-        vectors,
-        items,
-        **{"model_id": "m", "fingerprint": "f", "out_folder": folder, "encode_texts": encode_words, **more},
-    )
+    options = {"model_id": "m", "fingerprint": "f", "out_folder": folder, "encode_texts": encode_words} | more
+    return assemble_build(vectors, items, **options)
 
 
 def bytes_of(folder: Path, build_id: str) -> dict[str, bytes]:
@@ -82,12 +80,13 @@ def test_the_number_of_shards_does_not_show(tmp_path: Path, kind: str, spans: in
     stored = as_stored(vectors)
     parameters = BuildParameters(kind, 10, 32, "m", "f")
     centroids = train_centroids(stored, parameters)
-    rows = ShardRows(conform_items(items), stored, assign_lists(stored, centroids))
+    lists = assign_lists(stored, centroids)
+    rows = ShardRows(conform_items(items), stored, lists)
     fill_folder(rows, tmp_path / "whole", parameters, centroids)
     folders = []
     for number in range(spans):
-        chosen = np.flatnonzero(rows.lists // (10 // spans) == number) if spans > 1 else np.arange(600)
-        part = ShardRows(rows.items.take(pa.array(chosen)), stored[chosen], rows.lists[chosen])
+        chosen = np.flatnonzero(lists // (10 // spans) == number) if spans > 1 else np.arange(600)
+        part = ShardRows(rows.items.take(pa.array(chosen)), stored[chosen], lists[chosen])
         write_shard(part, tmp_path / str(number), parameters, centroids)
         folders.append(tmp_path / str(number))
     assert merge_shards(folders, tmp_path / "merged", parameters, centroids) == 600
@@ -147,10 +146,9 @@ def test_no_rows_or_no_vectors_are_refused(tmp_path: Path) -> None:
     vectors, items = small_rows(4)
     with pytest.raises(BadData, match="nothing to index"):
         assemble_build(vectors[:0], items.slice(0, 0), model_id="m", fingerprint="f", out_folder=tmp_path)
+    vectors[2] = np.nan
     with pytest.raises(ValueError, match="row 2 has length"):
-        broken = vectors.copy()
-        broken[2] = np.nan
-        assemble_build(broken, items, model_id="m", fingerprint="f", out_folder=tmp_path)
+        assemble_build(vectors, items, model_id="m", fingerprint="f", out_folder=tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
