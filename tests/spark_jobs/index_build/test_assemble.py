@@ -27,8 +27,8 @@ def assemble(folder: Path, rows: int = 600, seed: int = 0, order: np.ndarray | N
     vectors, items = small_rows(rows, seed)
     if order is not None:
         vectors, items = vectors[order], items.take(pa.array(order))
-    options = {"model_id": "m", "fingerprint": "f", "out_folder": folder, "encode_texts": encode_words} | more
-    return assemble_build(vectors, items, **options)
+    options: dict[str, Any] = {"model_id": "m", "fingerprint": "f", "encode_texts": encode_words} | more
+    return assemble_build(vectors, items, out_folder=folder, **options)
 
 
 def bytes_of(folder: Path, build_id: str) -> dict[str, bytes]:
