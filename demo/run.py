@@ -33,7 +33,7 @@ SEED = 7
 READY_TIMEOUT_S = 120
 SOME_RIGHT_SHARE = 0.5
 # The drawn shop has hosts that never answer: the demo gives up on them sooner than a real night would.
-IMPATIENT = ("--read-timeout-s", "3", "--total-timeout-s", "10", "--attempts", "2")
+IMPATIENT = ("--read-timeout", "3", "--total-timeout", "10", "--tries", "2")
 
 
 @dataclass(frozen=True)
