@@ -1,6 +1,7 @@
 """One tokenizer.json for any open_clip model, so that serving needs neither open_clip nor transformers.
 
-open_clip's own cleaning comes first, in the file: HTML entities, curly quotes and ligatures, white space. What it does
+open_clip's own cleaning comes first, in the file: HTML entities, control characters, curly quotes
+and ligatures, white space. What it does
 beyond that (ftfy's repair of text that was decoded wrongly) is left out: catalogs are repaired when they are read.
 """
 
@@ -23,6 +24,7 @@ _ENTITIES = {"&amp;": "&", "&lt;": "<", "&gt;": ">", "&quot;": '"', "&#39;": "'"
 _LOOKALIKES = {
     "[\u02bc\u2018-\u201b]": "'", "[\u201c-\u201f]": '"', "ﬁ": "fi", "ﬂ": "fl", "ﬀ": "ff", "ﬃ": "ffi", "ﬄ": "ffl",
 }  # fmt: skip
+_UNSEEN = r"[\x00-\x08\x0b\x0e-\x1f\x7f\u206a-\u206f\ufeff\ufff9-\ufffc]"
 PROBE_TEXTS = (
     "red shoes", "A photo of a long-sleeved dress, size 42", "men's T-shirt &amp; shorts", "  spaces \t and\nlines ",
     "100% cotton; 3-pack (blue/green)", "crème brûlée façade", "Größe XL", "красное платье", "赤いドレス", "👗 summer 👠",
@@ -86,7 +88,7 @@ def _cleaning() -> list[Any]:
     entities = [normalizers.Replace(entity, character) for entity, character in _ENTITIES.items()]
     lookalikes = [normalizers.Replace(Regex(pattern), text) for pattern, text in _LOOKALIKES.items()]
     spaces = [normalizers.Replace(Regex(r"\s+"), " "), normalizers.Strip()]
-    return [*entities, *lookalikes, normalizers.NFC(), *spaces]
+    return [*entities, normalizers.Replace(Regex(_UNSEEN), ""), *lookalikes, normalizers.NFC(), *spaces]
 
 
 def _refuse_other_ids(

@@ -1,0 +1,188 @@
+"""Embed the photos of all live products with one model, each (content, model) once in its life.
+
+    python -m spark_jobs.embed_images --lake L --store S --interval-start T --interval-end T --model ID_OR_FOLDER …
+
+What needs a vector: accepted photos that any live product shows, and that embeddings/<model id> does not hold yet. A
+model given as a folder is uploaded to the store first, and every host's workers share one local copy of it.
+"""
+
+import argparse
+import logging
+import math
+import os
+import re
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyspark.errors import PythonException
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+import schemas.errors
+from retrieval.bundles import default_cache_folder, locate_bundle, read_bundle, upload_bundle
+from retrieval.runtimes import RUNTIMES
+from schemas.bundle import BUNDLE_FILE, Bundle, model_key
+from schemas.errors import MissingReceipt, ShopLensError
+from schemas.receipts import Receipt
+from schemas.tables import IMAGE_FETCHES, IMAGES, PRODUCT_IMAGES, PRODUCTS, Table, embeddings
+from spark_jobs.job import JobContext, job_parser, run_job
+from spark_jobs.lake import Lake, retry_conflicts
+from spark_jobs.photo_batches import ENCODED_DDL, EncodePhotos, ModelSource
+from spark_jobs.session import open_session
+
+JOB = "embed_images"
+SOURCE_JOBS = ("ingest_catalog", "fetch_images")
+PARTITION_PHOTOS = 512
+
+log = logging.getLogger("shoplens")
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The tables that say which photos are shown, at the versions of this run."""
+
+    products: DataFrame
+    product_images: DataFrame
+    fetches: DataFrame
+    images: DataFrame
+
+
+def shown_photos(sources: Sources) -> DataFrame:
+    """(content_sha256) of accepted photos that a live product shows, each once."""
+    live = sources.products.where(~F.col("deleted")).select("product_id")
+    urls = sources.product_images.join(live, "product_id", "left_semi").select("url")
+    fetched = sources.fetches.where(F.col("content_sha256").isNotNull()).select("url", "content_sha256")
+    accepted = sources.images.where(F.col("verdict") == "accepted").select("content_sha256")
+    shown = fetched.join(urls, "url", "left_semi").select("content_sha256").distinct()
+    return shown.join(accepted, "content_sha256", "left_semi")
+
+
+def pending_photos(sources: Sources, embedded: DataFrame) -> DataFrame:
+    """Of the shown photos, those that the model's table lacks."""
+    return shown_photos(sources).join(embedded.select("content_sha256"), "content_sha256", "left_anti")
+
+
+def encode_photos(photos: DataFrame, source: ModelSource, *, partitions: int) -> DataFrame:
+    """(content_sha256, stored) to ENCODED_DDL, spread evenly so that small data too keeps all cores busy."""
+    spread = photos.select("content_sha256", "stored").repartition(partitions)
+    return spread.mapInPandas(EncodePhotos(source), ENCODED_DDL)  # type: ignore[arg-type]
+
+
+def partitions_for(photos: int, cores: int) -> int:
+    """Some 512 photos each, so that a lost task costs little; a multiple of the cores, so that none waits at the end."""
+    return cores * max(1, math.ceil(photos / (cores * PARTITION_PHOTOS)))
+
+
+def embed_images(context: JobContext, arguments: argparse.Namespace) -> Receipt:
+    bundle = find_model(context, arguments.model, arguments.cache)
+    source = ModelSource(context.store.uri, bundle.model_id, arguments.runtime, arguments.cache)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # one thread a worker, one worker a core
+    spark = open_session(JOB, s3=context.uses_s3, settings={"spark.executorEnv.OMP_NUM_THREADS": "1"})
+    lake, table = Lake(spark, context.lake), embeddings(bundle.model_id)
+    sources = read_sources(context, lake)
+    # The keys alone decide; the bytes are read for those only.
+    pending = pending_photos(sources, lake.read(table)).localCheckpoint()
+    count = pending.count()
+    counts, seconds = {"embedded": 0, "skipped": 0}, 0.0
+    runtimes: list[str] = []
+    if count:
+        partitions = partitions_for(count, spark.sparkContext.defaultParallelism)
+        photos = sources.images.join(pending, "content_sha256", "left_semi")
+        started = time.monotonic()
+        encoded = encode_photos(photos, source, partitions=partitions).persist()
+        counts, runtimes = record_vectors(lake, table, encoded)
+        seconds = time.monotonic() - started
+        encoded.unpersist()
+    facts = {"model_id": bundle.model_id, "fingerprint": bundle.fingerprint, "runtime": ", ".join(runtimes) or None}
+    return context.receipt(
+        counts=counts, facts=facts, table_versions={table.path: lake.version(table)},
+        figures={"embed_seconds": round(seconds, 3)},
+    )  # fmt: skip
+
+
+def record_vectors(lake: Lake, table: Table, encoded: DataFrame) -> tuple[dict[str, int], list[str]]:
+    """Insert what was encoded, count and log what was not. Returns counts and the runtimes that computed."""
+    with worker_errors():
+        groups = encoded.groupBy("runtime", "reason").count().collect()
+    runtimes = sorted({group["runtime"] for group in groups})
+    embedded = sum(group["count"] for group in groups if group["reason"] is None)
+    skipped = {group["reason"]: group["count"] for group in groups if group["reason"] is not None}
+    for reason, count in skipped.items():
+        log.warning("%d stored photos could not be decoded (%s) and were skipped", count, reason)
+    rows = encoded.where(F.col("reason").isNull()).select(*table.column_names)
+
+    def write() -> None:
+        lake.ensure(table).alias("held").merge(
+            rows.alias("new"), "held.content_sha256 = new.content_sha256"
+        ).whenNotMatchedInsertAll().execute()
+
+    if embedded:
+        retry_conflicts(write)
+    return {"embedded": embedded, "skipped": sum(skipped.values())}, runtimes
+
+
+def find_model(context: JobContext, model: str, cache: Path) -> Bundle:
+    """The bundle of a folder, uploaded if the store lacks it, or of an id in the store; checked before Spark starts.
+
+    Raises ModelUnavailable, Corrupt.
+    """
+    if (Path(model) / BUNDLE_FILE).exists():
+        return upload_bundle(context.store, Path(model))
+    if found := context.store.get(model_key(model)):
+        return Bundle.from_json(found.data, model_key(model))
+    return read_bundle(locate_bundle(context.store, model, cache))
+
+
+def read_sources(context: JobContext, lake: Lake) -> Sources:
+    """At the versions that the run's earlier jobs left; the newest where the job runs by itself."""
+    pinned: dict[str, int] = {}
+    for job in SOURCE_JOBS:
+        try:
+            pinned |= context.receipt_of(job).table_versions
+        except MissingReceipt:
+            log.info("no receipt of %s: reading the newest versions of its tables", job)
+    products, product_images, fetches, images = (
+        lake.read(table, pinned.get(table.path)) for table in (PRODUCTS, PRODUCT_IMAGES, IMAGE_FETCHES, IMAGES)
+    )
+    return Sources(products, product_images, fetches, images)
+
+
+@contextmanager
+def worker_errors() -> Iterator[None]:
+    """An expected error in a worker is the job's own: its class and line, without Spark's pages of traceback."""
+    try:
+        yield
+    except PythonException as error:
+        if named := re.search(r"^schemas\.errors\.(\w+): (.+)$", str(error), re.MULTILINE):
+            found = getattr(schemas.errors, named[1], None)
+            if isinstance(found, type) and issubclass(found, ShopLensError):
+                raise _with_message(found, named[2]) from None
+        raise
+
+
+def _with_message(error_class: type[ShopLensError], message: str) -> ShopLensError:
+    """Errors that take their evidence apart are rebuilt around their line."""
+    error = error_class.__new__(error_class)
+    Exception.__init__(error, message)
+    return error
+
+
+def embed_parser() -> argparse.ArgumentParser:
+    parser = job_parser(__doc__)
+    add = parser.add_argument
+    add("--model", required=True, help="bundle folder, or a model id under models/ in the store")
+    add("--runtime", choices=RUNTIMES, default="auto", help="auto: torch on a GPU, else the bundle's measured choice")
+    add("--cache", type=Path, default=default_cache_folder(), help="folder on each host for its copy of the model")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return run_job(JOB, embed_parser(), embed_images, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

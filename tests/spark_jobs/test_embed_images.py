@@ -1,0 +1,181 @@
+"""embed_images as its DAG runs it: on a lake with products, links, a ledger and photos."""
+
+import hashlib
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from pyspark.sql import SparkSession
+
+from retrieval.objects import FolderStore
+from retrieval.onnx_encoder import OnnxEncoder
+from retrieval.photos import decode_photo, encode_stored
+from retrieval.preprocess import to_batch
+from schemas.bundle import Bundle
+from schemas.receipts import Receipt, receipt_key
+from schemas.tables import IMAGE_FETCHES, IMAGES, PRODUCT_IMAGES, PRODUCTS, Table, embeddings
+from spark_jobs import embed_images
+from spark_jobs.embed_images import partitions_for
+from spark_jobs.lake import Lake
+from tests.retrieval.tiny_model import tiny_bundle_folder
+
+DAY = datetime(2026, 1, 31, 2, tzinfo=UTC)
+
+
+def stored_photo(seed: int) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 255, (40, 30, 3), dtype=np.uint8)
+    return encode_stored(Image.fromarray(pixels))
+
+
+class PhotoLake:
+    """Product p<n> shows photo <n>; tests say which of them are live, accepted and whole."""
+
+    def __init__(self, lake: Lake, store: FolderStore) -> None:
+        self.lake, self.store = lake, store
+
+    def add(self, *numbers: int, deleted: bool = False, verdict: str = "accepted", stored: bytes | None = None) -> None:
+        rows: dict[Table, list[dict[str, Any]]] = {PRODUCTS: [], PRODUCT_IMAGES: [], IMAGE_FETCHES: [], IMAGES: []}
+        for number in numbers:
+            product_id, url, key = f"p{number}", f"http://shop/{number}", self.key(number)
+            rows[PRODUCTS].append({"product_id": product_id, "deleted": deleted})
+            rows[PRODUCT_IMAGES].append({"product_id": product_id, "image_id": str(number), "url": url, "position": 0})
+            rows[IMAGE_FETCHES].append({"url": url, "status": "ok", "attempts": 1, "failures_in_a_row": 0,
+                                        "content_sha256": key, "fetched_as_of": DAY})  # fmt: skip
+            photo = stored or stored_photo(number)
+            rows[IMAGES].append({"content_sha256": key, "verdict": verdict, "stored": photo})
+        for table, values in rows.items():
+            self._append(table, values)
+
+    @staticmethod
+    def key(number: int) -> str:
+        return hashlib.sha256(str(number).encode()).hexdigest()
+
+    def run(self, model: str, tmp_path: Path, *more: str) -> int:
+        return embed_images.main([
+            "--lake", self.lake.root, "--store", str(self.store.root), "--dag", "tests", "--model", model,
+            "--cache", str(tmp_path / "cache"), "--interval-start", "2026-01-30T02:00:00+00:00",
+            "--interval-end", DAY.isoformat(), *more,
+        ])  # fmt: skip
+
+    def receipt(self) -> Receipt:
+        found = self.store.get(receipt_key("tests", "20260131T020000Z", "embed_images"))
+        assert found is not None
+        return Receipt.from_json(found.data)
+
+    def vectors(self, model_id: str) -> dict[str, list[float]]:
+        rows = self.lake.spark.read.format("delta").load(self.lake.path(embeddings(model_id))).collect()
+        assert len({row["content_sha256"] for row in rows}) == len(rows)
+        return {row["content_sha256"]: row["vector"] for row in rows}
+
+    def _append(self, table: Table, rows: list[dict[str, Any]]) -> None:
+        self.lake.ensure(table)
+        ddl = ", ".join(f"{column.name} {column.sql_type}" for column in table.columns)
+        values = [tuple(row.get(name) for name in table.column_names) for row in rows]
+        frame = self.lake.spark.createDataFrame(values, ddl)
+        frame.write.format("delta").mode("append").save(self.lake.path(table))
+
+
+@pytest.fixture
+def bundle_folder() -> Path:
+    return tiny_bundle_folder()
+
+
+@pytest.fixture
+def photos(spark: SparkSession, tmp_path: Path) -> PhotoLake:
+    return PhotoLake(Lake(spark, str(tmp_path / "lake")), FolderStore(tmp_path / "store"))
+
+
+def read(folder: Path) -> Bundle:
+    return Bundle.from_json((folder / "bundle.json").read_bytes())
+
+
+@pytest.mark.full
+def test_photos_are_embedded_once_as_the_encoder_alone_would_embed_them(
+    photos: PhotoLake, bundle_folder: Path, tmp_path: Path
+) -> None:
+    bundle = read(bundle_folder)
+    photos.add(1, 2, 3)
+    assert photos.run(str(bundle_folder), tmp_path) == 0
+    found = photos.vectors(bundle.model_id)
+    expected = OnnxEncoder.load(bundle_folder).encode_pixels(
+        to_batch([decode_photo(stored_photo(number)) for number in (1, 2, 3)], bundle.preprocessing)
+    )
+    np.testing.assert_allclose([found[photos.key(number)] for number in (1, 2, 3)], expected, atol=1e-5)
+    receipt = photos.receipt()
+    assert receipt.counts == {"embedded": 3, "skipped": 0}
+    assert receipt.facts["model_id"] == bundle.model_id
+    assert receipt.facts["runtime"].startswith("onnxruntime-")
+
+    # The same again, by the id that the first run put into the store: no row, no commit.
+    assert photos.run(bundle.model_id, tmp_path) == 0
+    again = photos.receipt()
+    assert again.counts == {"embedded": 0, "skipped": 0}
+    assert again.table_versions == receipt.table_versions
+
+    # One new photo: one new vector, the others untouched.
+    photos.add(4)
+    assert photos.run(bundle.model_id, tmp_path) == 0
+    assert photos.receipt().counts == {"embedded": 1, "skipped": 0}
+    assert photos.vectors(bundle.model_id) == found | {photos.key(4): photos.vectors(bundle.model_id)[photos.key(4)]}
+
+
+@pytest.mark.full
+def test_only_accepted_photos_of_live_products_are_embedded_and_a_bad_one_is_counted(
+    photos: PhotoLake, bundle_folder: Path, tmp_path: Path
+) -> None:
+    photos.add(1)
+    photos.add(2, deleted=True)
+    photos.add(3, verdict="rejected")
+    photos.add(4, stored=stored_photo(4)[:200])
+    assert photos.run(str(bundle_folder), tmp_path) == 0
+    assert set(photos.vectors(read(bundle_folder).model_id)) == {photos.key(1)}
+    assert photos.receipt().counts == {"embedded": 1, "skipped": 1}
+
+
+@pytest.mark.full
+def test_a_run_reads_the_versions_that_its_earlier_jobs_left(
+    photos: PhotoLake, bundle_folder: Path, tmp_path: Path
+) -> None:
+    photos.add(1)
+    versions = {table.path: photos.lake.version(table) for table in (PRODUCTS, PRODUCT_IMAGES, IMAGE_FETCHES, IMAGES)}
+    for job in ("ingest_catalog", "fetch_images"):
+        receipt = Receipt("tests", job, "", "20260131T020000Z", table_versions=versions)
+        photos.store.put(receipt_key("tests", "20260131T020000Z", job), receipt.to_json())
+    photos.add(2)
+    assert photos.run(str(bundle_folder), tmp_path) == 0
+    assert set(photos.vectors(read(bundle_folder).model_id)) == {photos.key(1)}
+
+
+@pytest.mark.full
+def test_a_model_that_no_worker_can_load_is_one_line_and_exit_78(
+    photos: PhotoLake, bundle_folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    photos.add(1)
+    assert photos.run(str(bundle_folder), tmp_path, "--runtime", "onnx-int8") == 78
+    lines = capfd.readouterr().err.splitlines()
+    assert any(line.startswith("embed_images: ") and "int8" in line for line in lines)
+    assert photos.vectors(read(bundle_folder).model_id) == {}
+
+
+def test_a_model_that_is_nowhere_is_exit_78_before_spark_starts(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    code = embed_images.main([
+        "--lake", str(tmp_path / "lake"), "--store", str(tmp_path / "store"), "--model", "no-such-model",
+        "--interval-start", "2026-01-30T02:00:00+00:00", "--interval-end", DAY.isoformat(), "--cache", str(tmp_path),
+    ])  # fmt: skip
+    assert code == 78
+    assert "no model no-such-model" in capfd.readouterr().err
+    assert not (tmp_path / "lake").exists()
+
+
+@pytest.mark.parametrize(
+    ("photos", "cores", "partitions"), [(1, 2, 2), (1024, 2, 2), (1025, 2, 4), (3000, 2, 6), (10, 16, 16)]
+)
+def test_partitions_are_a_multiple_of_the_cores_with_some_512_photos_each(
+    photos: int, cores: int, partitions: int
+) -> None:
+    assert partitions_for(photos, cores) == partitions
