@@ -13,7 +13,7 @@ from online.stopwatch import Stopwatch
 from schemas.api import REQUEST_ID_PATTERN
 
 REQUEST_ID = "X-Request-ID"
-_QUIET_ENDPOINTS = {"health", "ready", "metrics", "static"}
+_QUIET_ENDPOINTS = {"health", "ready", "metrics", "static", "image"}
 _REQUEST_ID = re.compile(REQUEST_ID_PATTERN)
 
 

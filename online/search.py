@@ -18,7 +18,7 @@ from online.problems import (
 from online.snapshot import Snapshot
 from online.stopwatch import Stopwatch
 from retrieval.encoder import Vectors, unit_rows
-from retrieval.photos import decode_photo
+from retrieval.photos import PhotoLimits, decode_photo, photo_format
 from retrieval.preprocess import to_pixels
 from retrieval.segments import QueryKind
 from schemas.api import FieldError, SearchResult
@@ -28,6 +28,8 @@ from schemas.reasons import PhotoReason
 CANDIDATE_STEPS = (500, 2_000)
 ASPECT_MAX = 20
 SCAN_BLOCK_ROWS = 65_536
+JPEG_LIMITS = PhotoLimits(max_pixels=64_000_000)
+OTHER_LIMITS = PhotoLimits(max_pixels=16_000_000)
 
 Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]
@@ -123,11 +125,16 @@ def read_results(snapshot: Snapshot, scores: Float32, rows: Int64) -> list[Searc
     ]
 
 
+def query_limits(photo: bytes) -> PhotoLimits:
+    """A JPEG is decoded at a fraction of its size; other formats are decoded whole, so they may have fewer pixels."""
+    return JPEG_LIMITS if photo_format(photo) == "JPEG" else OTHER_LIMITS
+
+
 def _photo_query(snapshot: Snapshot, photo: bytes, stopwatch: Stopwatch) -> Query:
     size = snapshot.preprocessing.image_size
     try:
         with stopwatch.stage("decode"):
-            image = decode_photo(photo, target_side_px=size)
+            image = decode_photo(photo, query_limits(photo), target_side_px=size)
             width, height = image.size
             if max(width, height) > ASPECT_MAX * min(width, height):
                 raise PhotoRejected(PhotoReason.EXTREME_ASPECT, f"{width} x {height}")

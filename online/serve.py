@@ -17,6 +17,9 @@ from retrieval.objects import open_store
 from schemas.errors import Misconfigured, ShopLensError
 from schemas.pointer import POINTER_KEY
 
+# glibc reads these when a process starts. Without them, what one large photo needed stays with the worker for good.
+MALLOC = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": str(1 << 20), "MALLOC_TRIM_THRESHOLD_": str(16 << 20)}
+
 
 @click.command()
 @click.option("--store", required=True, help="Object store: s3://bucket/prefix or a folder.")
@@ -46,7 +49,7 @@ def serve(store: str, cache: Path, spool: Path | None, host: str, port: int, wor
         THREADS: str(threads),
     }
     gunicorn = [sys.executable, "-m", "gunicorn", "-c", "python:online.gunicorn_conf", "online.wsgi:app"]
-    os.execve(sys.executable, gunicorn, {**os.environ, **settings})
+    os.execve(sys.executable, gunicorn, {**MALLOC, **os.environ, **settings})
 
 
 def take_port(host: str, port: int) -> socket.socket:

@@ -6,13 +6,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from online.catalog import Catalog
 from online.golden import ask_golden_queries
 from online.host_cache import HostCache
 from retrieval.bundles import read_bundle
 from retrieval.encoder import Encoder
+from retrieval.photos import decode_photo, encode_thumbnail
+from retrieval.preprocess import to_pixels
 from retrieval.segments import Segment, open_build
+from schemas.api import RESULTS_MAX
 from schemas.bundle import Bundle, Preprocessing
 from schemas.errors import EncoderMismatch, Misconfigured, ModelUnavailable
 from schemas.manifest import Manifest
@@ -90,10 +94,11 @@ def check_model(bundle: Bundle, manifest: Manifest) -> None:
 
 
 def warm(snapshot: Snapshot) -> None:
-    """Pay the first query's costs before the first shopper does: code paths, thread pools, pages of the index."""
-    size = snapshot.preprocessing.image_size
-    photo = snapshot.encoder.encode_pixels(np.zeros((1, 3, size, size), dtype=np.float32))
+    """Pay the first query's costs before the first shopper does: the decoder, thread pools, pages of the index."""
+    photo = encode_thumbnail(Image.new("RGB", (64, 64), "grey"))
+    pixels = to_pixels(decode_photo(photo), snapshot.preprocessing)[np.newaxis]
     candidates = min(WARM_CANDIDATES, snapshot.segment.manifest.rows)
-    snapshot.segment.search(photo, candidates, "photo")
+    _, rows = snapshot.segment.search(snapshot.encoder.encode_pixels(pixels), candidates, "photo")
+    snapshot.catalog.tiles(rows[rows >= 0][:RESULTS_MAX])
     with contextlib.suppress(ModelUnavailable):  # a model without a text tower still serves photos
         snapshot.segment.search(snapshot.encoder.encode_texts(["warm"]), candidates, "text")

@@ -8,6 +8,14 @@ const page = {
   served: byId("served"), veil: byId("drop-veil"), details: byId("details"), tile: byId("tile"),
 };
 const PHOTO_TYPES = ["image/jpeg", "image/png", "image/webp"];
+const PHOTO_TROUBLE = {
+  not_an_image: "That file is no photo",
+  format_refused: "Only JPEG, PNG and WebP photos can be searched",
+  truncated: "That photo is cut short; it may not have been saved whole",
+  decode_failed: "That photo is damaged",
+  too_many_pixels: "That photo is too large",
+  extreme_aspect: "That photo is too long and thin",
+};
 const photosOfHistory = new Map(); // history keeps a number; the files stay in this page
 let running = null;
 let shown = { requestId: null, results: [] };
@@ -24,7 +32,7 @@ async function search(question, { remember = true } = {}) {
   try {
     const answer = await fetch("search", { ...requestFor(question), signal: mine.signal });
     const body = await answer.json();
-    if (!answer.ok) throw new Error(body.detail || body.title || `the searcher answered ${answer.status}`);
+    if (!answer.ok) throw new Error(troubleIn(body, answer.status));
     showResults(body);
   } catch (error) {
     if (mine.signal.aborted) return;
@@ -46,6 +54,12 @@ function requestFor(question) {
   return {
     method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ ...asked, k: 40 }),
   };
+}
+
+function troubleIn(problem, status) {
+  if (problem.reason in PHOTO_TROUBLE) return `${PHOTO_TROUBLE[problem.reason]}. Try another`;
+  if (problem.type === "/problems/product-not-found") return "That product is no longer in the catalog";
+  return problem.detail || problem.title || `the searcher answered ${status}`;
 }
 
 function sendClick(result, position) {
@@ -100,7 +114,6 @@ function makeTile(result, position) {
   const title = result.title || result.product_id;
   const image = tile.querySelector("img");
   image.src = result.uri.replace(/^\//, "");
-  image.addEventListener("error", () => image.classList.add("missing"));
   part("title").textContent = title;
   part("meta").textContent = [result.brand, result.colour].filter(Boolean).join(" · ");
   part("price").textContent = priceOf(result);
@@ -232,6 +245,13 @@ document.addEventListener("drop", (event) => {
   veil(0);
   takePhoto(event.dataTransfer.files[0]);
 });
+
+for (const event of ["error", "load"]) {
+  // Neither bubbles, so they are caught on the way down; a photo that is not there leaves an empty frame.
+  document.addEventListener(event, ({ target }) => {
+    if (target instanceof HTMLImageElement) target.classList.toggle("missing", event === "error");
+  }, true);
+}
 
 // --- what is served ---------------------------------------------------------------------------------------------
 

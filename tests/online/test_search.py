@@ -1,6 +1,8 @@
 """POST /search over the tiny shop."""
 
 import io
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -107,6 +109,17 @@ def test_a_photo_that_is_cut_short_is_refused_as_truncated(client: FlaskClient) 
 def test_a_ribbon_of_a_photo_is_refused_before_it_is_scaled_up(client: FlaskClient) -> None:
     answer = ask_with_photo(client, photo_of(COLOURS["red"], size=(4000, 1)))
     assert answer.get_json()["reason"] == "extreme_aspect"
+
+
+@pytest.mark.parametrize("size", [(50_000, 50_000), (4_001, 4_000)])
+def test_a_png_with_too_many_pixels_is_refused_before_it_is_decoded(client: FlaskClient, size: tuple[int, int]) -> None:
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = struct.pack(">IIBBBBB", *size, 8, 2, 0, 0, 0)
+    pixels = chunk(b"IDAT", zlib.compress(b""))
+    png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + pixels + chunk(b"IEND", b"")
+    assert ask_with_photo(client, png).get_json()["reason"] == "too_many_pixels"
 
 
 def test_a_searcher_without_an_index_says_when_to_try_again(app: OpenAPI) -> None:
