@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from retrieval.objects import FolderStore, ObjectStore, S3Store, open_store
+from retrieval.objects import FolderStore, ObjectStore, open_store
+from retrieval.s3_objects import S3Store
 from schemas.errors import PreconditionFailed, StoreNotWritable, StoreUnavailable
 
 

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrieval import publishing
-from retrieval.objects import FolderStore, ObjectStore, S3Store, StoredObject, open_store
+from retrieval.objects import FolderStore, ObjectStore, StoredObject, open_store
 from retrieval.publishing import Published, publish, read_pointer, release, rollback
+from retrieval.s3_objects import S3Store
 from schemas.errors import BadData, PointerMoved, PublishingHeld, StoreUnavailable
 from schemas.manifest import Manifest, SearchParameters, build_key
 from schemas.pointer import HISTORY_LENGTH, POINTER_KEY, Pointer, Served
