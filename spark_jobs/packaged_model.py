@@ -21,6 +21,8 @@ PACKAGED_FOLDER = Path(retrieval.__file__).parent / "packaged"
 CONFIG_FILE = "open_clip_config.json"
 HEADS_FILE = "heads.safetensors"
 TRAINING_FILE = "training.json"
+DELTA_SUFFIX = ":delta"
+SCALE_SUFFIX = ":scale"
 
 
 def load_packaged_model(folder: Path = PACKAGED_FOLDER) -> tuple[torch.nn.Module, dict[str, Any]]:
@@ -63,19 +65,42 @@ def assemble(model_cfg: dict[str, Any]) -> torch.nn.Module:
 
 
 def load_heads(model: torch.nn.Module, tensors: dict[str, torch.Tensor]) -> None:
-    """Put trained tensors (stored as float16) over the model's; every head must be among them.
+    """Put trained tensors, packed by `pack_trained`, over the model's; every head must be among them.
 
     Raises ModelUnavailable where a tensor does not fit or a head is missing.
     """
-    parameters = dict(model.state_dict())
-    for key, tensor in tensors.items():
-        if key not in parameters or parameters[key].shape != tensor.shape:
+    state = dict(model.state_dict())
+    for packed, tensor in tensors.items():
+        key = packed.removesuffix(DELTA_SUFFIX)
+        if packed.endswith(SCALE_SUFFIX):
+            continue
+        if key not in state or state[key].shape != tensor.shape:
             raise ModelUnavailable(f"{HEADS_FILE} holds {key}, which does not fit {CONFIG_FILE}: train the heads again")
-        parameters[key] = tensor.to(parameters[key].dtype)
-    absent = [key for key in parameters if is_head(key) and key not in tensors]
+        if packed == key:
+            state[key] = tensor.to(state[key].dtype)
+        else:
+            scale = tensors[key + SCALE_SUFFIX].float().view(-1, *[1] * (tensor.ndim - 1))
+            state[key] = state[key] + tensor.float() * scale
+    absent = [key for key in state if is_head(key) and key not in tensors]
     if absent:
         raise ModelUnavailable(f"{HEADS_FILE} lacks {absent[0]}: train the heads again")
-    model.load_state_dict(parameters)
+    model.load_state_dict(state)
+
+
+def pack_trained(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """What training changed, small enough to commit: heads and vectors as float16; a backbone's matrices as 8-bit
+    differences with one float16 scale for each output channel."""
+    packed: dict[str, torch.Tensor] = {}
+    for key, tensor in after.items():
+        if is_head(key) or (tensor.ndim <= 1 and not torch.equal(tensor, before[key])):
+            packed[key] = tensor.half().contiguous()
+        elif not torch.equal(tensor, before[key]):
+            difference = (tensor - before[key]).flatten(1)
+            scale = (difference.abs().amax(dim=1) / 127).clamp(min=1e-7).half()
+            steps = torch.round(difference / scale.float()[:, None]).clamp(-127, 127)
+            packed[key + DELTA_SUFFIX] = steps.to(torch.int8).reshape(tensor.shape).contiguous()
+            packed[key + SCALE_SUFFIX] = scale
+    return packed
 
 
 def is_head(key: str) -> bool:
