@@ -7,8 +7,10 @@ them RAW (the row as the shop wrote it) and UNREADABLE (it could not be split in
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from py4j.protocol import Py4JJavaError
 from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -90,6 +92,8 @@ def read_source(spark: SparkSession, place: CatalogPlace, mapping: CatalogMappin
         return _text_rows(read(spark, path, mapping), place, mapping)
     except AnalysisException as error:
         raise BadData(f"{place.shown} cannot be read: {_first_line(error)}") from error
+    except (PySparkException, Py4JJavaError) as error:
+        raise explain_failure(error, place) from error
 
 
 def explain_failure(error: Exception, place: CatalogPlace) -> Exception:
@@ -97,8 +101,8 @@ def explain_failure(error: Exception, place: CatalogPlace) -> Exception:
     text = str(error)
     if "CSV header does not conform" in text:
         return BadData(f"the CSV files of {place.shown} have different headers: give each its own --catalog")
-    if any(sign in text for sign in ("not a Parquet file", "CANNOT_READ_FILE_FOOTER", "MalformedInputException")):
-        return BadData(f"{place.shown} is damaged: {_first_line(error)}")
+    if any(sign in text for sign in ("CANNOT_READ_FILE_FOOTER", "is not a Parquet file", "ParquetDecodingException")):
+        return BadData(f"{place.shown} has a Parquet file that is damaged or none at all: export it again")
     return error
 
 
@@ -116,7 +120,8 @@ def _is_glob(path: str) -> bool:
 
 
 def _read_csv(spark: SparkSession, path: str, mapping: CatalogMapping) -> DataFrame:
-    options = {"header": "true", "multiLine": "true", "escape": '"', "encoding": mapping.encoding}
+    encoding = _charset(spark, mapping.encoding)
+    options = {"header": "true", "multiLine": "true", "escape": '"', "encoding": encoding}
     header = [name for name in spark.read.options(**options).csv(path).columns if name]
     if not header:
         raise BadData(f"{path} is empty: a CSV file needs a line of column names")
@@ -125,6 +130,18 @@ def _read_csv(spark: SparkSession, path: str, mapping: CatalogMapping) -> DataFr
         schema.add(name, StringType())
     # enforceSchema=false compares every file's header; with it, a second file in another order lands shifted.
     return spark.read.options(**options, columnNameOfCorruptRecord=_CORRUPT, enforceSchema="false").csv(path, schema)
+
+
+def _charset(spark: SparkSession, encoding: str) -> str:
+    """The name by which Java knows an encoding. Shops still export windows-1252, which Spark 4 refuses by default."""
+    charset: Any = spark._jvm.java.nio.charset.Charset  # type: ignore[union-attr]
+    try:
+        name = str(charset.forName(encoding).name())
+    except (PySparkException, Py4JJavaError):
+        raise MappingInvalid(f"[source] encoding {encoding!r} is unknown: write utf-8 or windows-1252") from None
+    if name != "UTF-8":
+        spark.conf.set("spark.sql.legacy.javaCharsets", "true")
+    return name
 
 
 def _read_parquet(spark: SparkSession, path: str, mapping: CatalogMapping) -> DataFrame:
@@ -147,7 +164,7 @@ def _read_postgresql(spark: SparkSession, place: CatalogPlace, mapping: CatalogM
         return spark.read.format("jdbc").options(**options).load()
     except PySparkException as error:
         raise _database_error(error, place, table) from None
-    except Exception as error:  # py4j wraps what the driver raises
+    except Py4JJavaError as error:  # what the driver raises
         if "PSQLException" not in str(error):
             raise
         raise _database_error(error, place, table) from None
