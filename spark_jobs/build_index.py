@@ -6,7 +6,6 @@ same id, and a build that is in the store already is not made again. Publishes n
 
 import argparse
 import logging
-import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -14,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pyspark.sql import DataFrame
-from retrieval.onnx_encoder import OnnxEncoder
 
 from retrieval.builds import find_build, upload_build
-from retrieval.bundles import fetch_bundle, read_bundle
+from retrieval.bundles import default_cache_folder, fetch_bundle, read_bundle
+from retrieval.onnx_encoder import OnnxEncoder
 from schemas.errors import Corrupt, EncoderMismatch
 from schemas.manifest import INDEX_FILE, Manifest, build_key
 from schemas.receipts import Receipt
@@ -142,8 +141,7 @@ def find_whole_build(context: JobContext, build_id: str) -> Manifest | None:
 
 def load_text_encoder(context: JobContext, pinned: Pinned) -> EncodeTexts | None:
     """The text tower of the model that made the vectors; None where it has none. Raises ModelUnavailable, EncoderMismatch."""
-    cache = Path(os.environ.get("SHOPLENS_CACHE", Path.home() / ".cache" / "shoplens")) / "models"
-    folder = fetch_bundle(context.store, pinned.model_id, cache)
+    folder = fetch_bundle(context.store, pinned.model_id, default_cache_folder())
     bundle = read_bundle(folder)
     if bundle.fingerprint != pinned.fingerprint:
         raise EncoderMismatch(

@@ -127,15 +127,16 @@ def finish_build(
     text = [with_truth(segment, text_slice(text_vectors))] if words else []
     photo_search = tune(segment, photo, goal)
     text_search = tune(segment, text, goal) if text else photo_search
-    write_golden(segment, folder / GOLDEN_FILE, words, text_vectors, parameters.seed)
     manifest = replace(
         segment.manifest,
         photo_search=photo_search,
         text_search=text_search,
         recall=_measured(segment, photo, photo_search) | _measured(segment, text, text_search),
         calibration=dict(calibrate(segment, parameters.seed)),
-        files=segment.manifest.files | {GOLDEN_FILE: describe_file(folder / GOLDEN_FILE)},
     )
+    tuned = replace(segment, manifest=manifest)
+    write_golden(tuned, folder / GOLDEN_FILE, words, text_vectors, parameters.seed)
+    manifest = replace(manifest, files=manifest.files | {GOLDEN_FILE: describe_file(folder / GOLDEN_FILE)})
     (folder / MANIFEST_FILE).write_bytes(manifest.to_json())
     return manifest
 

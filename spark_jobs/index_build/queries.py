@@ -18,7 +18,7 @@ QUERY_COSINE = 0.9
 TAIL_SHARE = 0.1
 """Rare categories and newest items are each a tenth of the rows."""
 
-QUERIES_PER_SLICE = 300
+QUERIES_PER_SLICE = 400
 _FILTERED_CATEGORIES = 6
 _TITLES = 150
 

@@ -58,8 +58,8 @@ def tune(segment: Segment, questions: Sequence[Question], goal: float) -> Search
 
 
 def tuning_goal(goal: float) -> float:
-    """Half-way between the goal and 1: the gate asks other queries and must not fail by chance."""
-    return goal + (1 - goal) / 2
+    """More than half-way from the goal to 1: the gate asks other queries and must not fail by chance."""
+    return goal + 0.6 * (1 - goal)
 
 
 def _fewest(reaches: Callable[[int], bool], limit: int) -> int | None:
