@@ -88,7 +88,8 @@ class Timeline:
 
     @property
     def is_newest(self) -> bool:
-        return all(record.moment_us <= self.applied.moment_us for record in self.recorded)
+        """No interval that ends later was taken; a snapshot and changes of one end are both the newest."""
+        return all(record.end_us <= self.applied.end_us for record in self.recorded)
 
     @property
     def images_agree_with(self) -> int:

@@ -21,7 +21,8 @@ def write_quarantine(lake: Lake, sifted: DataFrame, applied: Applied, rows_bad: 
     """Make this interval's rows in `catalog_quarantine` those of this run."""
     end = F.timestamp_micros(F.lit(applied.end_us))
     before = lake.read(CATALOG_QUARANTINE).where((F.col("interval_end") == end) & (F.col("mode") == str(applied.mode)))
-    if not rows_bad and (lake.version(CATALOG_QUARANTINE) == 0 or before.isEmpty()):
+    is_first = lake.version(CATALOG_QUARANTINE) == 0 or before.isEmpty()
+    if is_first and not rows_bad:
         return
     now = (
         sifted.where(F.size("faults") > 0)
@@ -36,7 +37,10 @@ def write_quarantine(lake: Lake, sifted: DataFrame, applied: Applied, rows_bad: 
         .dropDuplicates(["row_hash", "reason", "field"])
         .select(*CATALOG_QUARANTINE.column_names)
     )
-    _merge_difference(lake, CATALOG_QUARANTINE, before, now)
+    if is_first:
+        _append(lake, CATALOG_QUARANTINE, now)
+    else:
+        _merge_difference(lake, CATALOG_QUARANTINE, before, now)
 
 
 def write_products(lake: Lake, settled: DataFrame) -> None:
@@ -90,11 +94,16 @@ def write_interval(lake: Lake, record: Recorded, start_us: int, *, is_new: bool)
         F.lit(record.mode).alias("mode"),
         *[F.lit(getattr(record, name)).cast("bigint").alias(name) for name in record._fields[2:]],
     )
-    if is_new:  # an append is a fifth of a merge's work
-        now.write.format("delta").mode("append").save(lake.path(CATALOG_INTERVALS))
+    if is_new:
+        _append(lake, CATALOG_INTERVALS, now)
         return
     intervals = lake.ensure(CATALOG_INTERVALS).alias("before").merge(now.alias("now"), _same_key(CATALOG_INTERVALS))
     retry_conflicts(intervals.whenMatchedUpdateAll().execute)
+
+
+def _append(lake: Lake, table: Table, rows: DataFrame) -> None:
+    """For rows whose keys name this interval, of which there are none yet: cheaper than a merge."""
+    rows.select(*table.column_names).write.format("delta").mode("append").save(lake.path(table))
 
 
 def _merge_difference(lake: Lake, table: Table, before: DataFrame, now: DataFrame) -> None:

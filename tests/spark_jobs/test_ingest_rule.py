@@ -6,7 +6,7 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spark_jobs.catalog.moments import Mode
+from spark_jobs.catalog.moments import Mode, Recorded, Timeline
 from spark_jobs.catalog.settlement import WRITES, Action
 from tests.spark_jobs.catalog_model import Interval, Said, ShelfModel, interval_of_day, random_history, shelf_in_order
 
@@ -129,3 +129,10 @@ def test_of_one_end_changes_come_after_the_snapshot() -> None:
         shelf.apply(both[first])
         shelf.apply(both[second])
         assert not shelf.products["hat"].deleted
+
+
+def test_a_snapshot_and_changes_of_one_end_are_both_the_newest() -> None:
+    taken = (interval_of_day(2, Mode.CHANGES), interval_of_day(1, Mode.SNAPSHOT))
+    recorded = tuple(Recorded(applied.end_us, str(applied.mode), 0, 0, 0) for applied in taken)
+    assert Timeline(interval_of_day(2, Mode.SNAPSHOT), recorded).is_newest
+    assert not Timeline(interval_of_day(1, Mode.CHANGES), recorded).is_newest
