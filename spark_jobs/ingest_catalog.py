@@ -24,9 +24,10 @@ from schemas.tables import CATALOG_INTERVALS, CATALOG_QUARANTINE, PRODUCT_IMAGES
 from spark_jobs.catalog.duplicates import sift_duplicates
 from spark_jobs.catalog.links import base_uri
 from spark_jobs.catalog.moments import Applied, Mode, Recorded, Timeline, read_timeline
+from spark_jobs.catalog.places import CatalogPlace
 from spark_jobs.catalog.rows import CONTENT_COLUMNS, judge_rows
 from spark_jobs.catalog.settlement import WRITES, Action, settle
-from spark_jobs.catalog.sources import CatalogPlace, explain_failure, read_source
+from spark_jobs.catalog.sources import explain_failure, read_source
 from spark_jobs.catalog.writes import write_images, write_interval, write_mentions, write_products, write_quarantine
 from spark_jobs.job import JobContext, job_parser, run_job
 from spark_jobs.lake import Lake, retry_conflicts

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from schemas.mapping import CatalogMapping, parse_mapping
 from schemas.tables import PRODUCT_BUSINESS_COLUMNS, PRODUCTS, Table
 from spark_jobs.catalog.moments import Mode
-from spark_jobs.catalog.sources import CatalogPlace
+from spark_jobs.catalog.places import CatalogPlace
 from spark_jobs.ingest_catalog import Ingested, Limits, ingest
 from spark_jobs.lake import Lake
 from tests.spark_jobs.catalog_model import interval_of_day

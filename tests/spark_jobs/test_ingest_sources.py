@@ -8,7 +8,8 @@ from pyspark.sql import DataFrame, SparkSession
 
 from schemas.errors import BadData, MappingInvalid, Misconfigured, TryAgain
 from spark_jobs.catalog.moments import Mode
-from spark_jobs.catalog.sources import RAW, UNREADABLE, CatalogPlace, read_source
+from spark_jobs.catalog.places import CatalogPlace
+from spark_jobs.catalog.sources import RAW, UNREADABLE, read_source
 from spark_jobs.ingest_catalog import Limits, ingest, transform
 from spark_jobs.lake import Lake
 from tests.servers import PostgresServer, free_port
