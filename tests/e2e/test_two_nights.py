@@ -1,0 +1,97 @@
+"""From a catalog to answers, and the night after: the real jobs, in processes of their own, over HTTP."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import requests
+
+from demo.nightly import Nightly, run_nightly
+from demo.queries import held_out_queries
+from demo.run import searcher
+from demo.setup import ServedCatalog, draw_catalog, export_model, full_bodies_sent, serve_catalog
+from schemas.intervals import DataInterval
+from schemas.receipts import Receipt
+from tests.servers import free_port
+
+pytestmark = pytest.mark.full
+
+PRODUCTS = 40
+FIRST_END = datetime(2026, 1, 2, 2, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class TwoNights:
+    """What two nights over the same catalog left: receipts by job, and photos that the shop sent in full."""
+
+    nightly: Nightly
+    first: dict[str, Receipt]
+    second: dict[str, Receipt]
+    sent_first: int
+    sent_second: int
+    pointers: tuple[dict, dict]
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedCatalog]:
+    with serve_catalog(draw_catalog(tmp_path_factory.mktemp("shop"), PRODUCTS)) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def nights(shop: ServedCatalog, tmp_path_factory: pytest.TempPathFactory) -> TwoNights:
+    home = tmp_path_factory.mktemp("night")
+    nightly = Nightly(
+        lake=home / "lake", store=home / "store", catalog=str(shop.folder), mapping=shop.mapping,
+        model=str(export_model(home / "model")),
+        extra={"fetch_images": ("--read-timeout", "2", "--total-timeout", "5", "--tries", "2")},
+    )  # fmt: skip
+    first = run_nightly(nightly, DataInterval(FIRST_END - DAY, FIRST_END))
+    sent_first = full_bodies_sent(shop)
+    pointer = json.loads((nightly.store / "CURRENT").read_text())
+    second = run_nightly(nightly, DataInterval(FIRST_END, FIRST_END + DAY))
+    sent = full_bodies_sent(shop)
+    later = json.loads((nightly.store / "CURRENT").read_text())
+    return TwoNights(nightly, first, second, sent_first, sent - sent_first, (pointer, later))
+
+
+def test_the_first_night_lands_every_row_somewhere(nights: TwoNights) -> None:
+    ingested, fetched = nights.first["ingest_catalog"].counts, nights.first["fetch_images"].counts
+    assert ingested["rows_read"] == ingested["upserted"] + ingested["rows_bad"]
+    assert ingested["rows_bad"] > 0
+    assert fetched["looked_at"] == fetched["fetched"] + fetched["failed"] + fetched["gave_up"]
+    assert nights.sent_first >= fetched["photos_new"] > PRODUCTS
+
+
+def test_the_second_night_fetches_nothing_in_full_and_embeds_nothing(nights: TwoNights) -> None:
+    assert nights.sent_second == 0
+    assert nights.second["embed_images"].counts["embedded"] == 0
+    assert nights.second["ingest_catalog"].counts["upserted"] == 0
+
+
+def test_the_second_night_commits_nothing_to_the_catalog(nights: TwoNights) -> None:
+    assert nights.second["ingest_catalog"].table_versions == nights.first["ingest_catalog"].table_versions
+
+
+def test_an_unchanged_catalog_gives_the_same_build_and_the_pointer_covers_the_new_interval(nights: TwoNights) -> None:
+    before, after = nights.pointers
+    assert after["live"] == before["live"]
+    assert after["interval_end"] > before["interval_end"]
+
+
+def test_the_searcher_answers_a_photo_with_its_kind_of_product(nights: TwoNights) -> None:
+    queries = list(held_out_queries(7, PRODUCTS, 6))
+    with searcher(nights.nightly.store.parent, nights.nightly.store, free_port()) as base_url:
+        right = 0
+        for query in queries:
+            reply = requests.post(f"{base_url}/search", files={"image": query.photo}, data={"k": 5}, timeout=30)
+            assert reply.status_code == 200, reply.text
+            results = reply.json()["results"]
+            assert len({result["group_id"] for result in results}) == len(results) == 5
+            right += any(result["category"] == query.category for result in results)
+            tile = requests.get(base_url + results[0]["uri"], timeout=30)
+            assert tile.headers["Content-Type"] == "image/jpeg"
+    assert right >= len(queries) / 2
