@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -49,8 +50,8 @@ def draw_report(report: dict[str, Any], path: Path) -> None:
 
 
 def _table(title: str, direction: dict[str, Any]) -> Table:
-    table = Table(title=title, title_justify="left")
-    table.add_column("category")
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("category", no_wrap=True)
     table.add_column("queries", justify="right")
     for name in FIGURES:
         table.add_column(_HEADINGS[name], justify="right")
@@ -60,9 +61,7 @@ def _table(title: str, direction: dict[str, Any]) -> Table:
     table.add_row("all", *_cells(direction["all"]), style="bold")
     table.add_row("mean over categories", *_cells(direction["mean_over_categories"]), style="bold")
     if direction["categories_with_fewer_than_10_photos"]:
-        table.add_row(
-            "… with 10 photos or more", *_cells(direction["mean_over_categories_with_10_photos"]), style="bold"
-        )
+        table.add_row("… with ≥ 10 photos", *_cells(direction["mean_over_categories_with_10_photos"]), style="bold")
     return table
 
 
