@@ -26,7 +26,7 @@ from schemas.tables import IMAGE_FETCHES, IMAGES, PRODUCT_IMAGES, PRODUCTS
 from spark_jobs.fetch.lanes import Division
 from spark_jobs.fetch.outcomes import PREVIOUS_FIELDS
 from spark_jobs.fetch.partition import FetchPartition
-from spark_jobs.fetch.photo_rows import SetRules, checked_photos, decide_photos
+from spark_jobs.fetch.photo_rows import SetRules, checked_photos, decide_photos, shown_photos
 from spark_jobs.fetch.safety import NONE, SafetyCheck
 from spark_jobs.fetch.settings import FetchSettings
 from spark_jobs.fetch.staging import OUTCOME_DDL, Staging, run_name
@@ -64,15 +64,15 @@ def fetch_images(context: JobContext, arguments: argparse.Namespace) -> Receipt:
     ledger, photos = lake.read(IMAGE_FETCHES), lake.read(IMAGES).drop("stored")
     try:
         outcomes = look_at_links(staging, links, ledger, photos, run, as_of)
-        counts = _counts(outcomes)
-        ledger_after = _ledger_after(ledger, outcomes)
-        decided = decide_photos(
-            photos, checked_photos(outcomes), links, ledger_after, run.set_rules, replaces=bool(run.redrive_reasons)
-        ).localCheckpoint()
-        counts |= record_photos(lake, outcomes, decided, replaces=bool(run.redrive_reasons))
+        counts, came = _counts(outcomes)
+        shown = shown_photos(links, ledger, outcomes).localCheckpoint()
+        replaces = bool(run.redrive_reasons)
+        checked = checked_photos(outcomes) if came else None
+        decided = decide_photos(photos, checked, shown, run.set_rules, replaces=replaces).localCheckpoint()
+        counts |= record_photos(lake, outcomes, decided, replaces=replaces)
         if counts["looked_at"]:
             record_ledger(lake, outcomes)
-        counts |= _standing(links, ledger_after, decided)
+        counts |= _standing(shown, decided)
     finally:
         links.unpersist()
         staging.remove()
@@ -107,12 +107,6 @@ def record_photos(lake: Lake, outcomes: DataFrame, decided: DataFrame, *, replac
     if moved:
         _merge_verdicts(lake, decided.where(F.col("change") == "update"))
     return {"photos_new": new, "photos_checked_again": again, "verdicts_moved": moved}
-
-
-def _ledger_after(ledger: DataFrame, outcomes: DataFrame) -> DataFrame:
-    """(url, content_sha256) of every link, as they will be once the run is recorded."""
-    looked_at = outcomes.select("url", "content_sha256")
-    return ledger.select("url", "content_sha256").join(looked_at, "url", "left_anti").unionByName(looked_at)
 
 
 def _photo_rows(outcomes: DataFrame, taken: DataFrame) -> DataFrame:
@@ -156,17 +150,18 @@ def record_ledger(lake: Lake, outcomes: DataFrame) -> None:
     retry_conflicts(write)
 
 
-def _counts(outcomes: DataFrame) -> dict[str, int]:
-    found = {row["outcome"]: row["count"] for row in outcomes.groupBy("outcome").count().collect()}
-    named = {name: int(found.get(name, 0)) for name in ("fetched", "unchanged", "failed", "gave_up")}
-    return {"looked_at": sum(named.values()), **named}
+def _counts(outcomes: DataFrame) -> tuple[dict[str, int], int]:
+    """How many links ended how, and how many photos came and were checked."""
+    rows = outcomes.groupBy("outcome").agg(F.count("url").alias("links"), F.count("verdict").alias("checked")).collect()
+    found = {row["outcome"]: int(row["links"]) for row in rows}
+    named = {name: found.get(name, 0) for name in ("fetched", "unchanged", "failed", "gave_up")}
+    return {"looked_at": sum(named.values()), **named}, sum(int(row["checked"]) for row in rows)
 
 
-def _standing(links: DataFrame, ledger_after: DataFrame, decided: DataFrame) -> dict[str, int]:
+def _standing(shown: DataFrame, decided: DataFrame) -> dict[str, int]:
     """How many live links there are, and how many of them have no usable photo."""
-    accepted = decided.where(F.col("verdict") == ACCEPTED).select("content_sha256")
-    usable = ledger_after.join(accepted, "content_sha256").select("url", F.lit(1).alias("usable"))
-    urls = links.select("url").distinct().join(usable, "url", "left")
+    accepted = decided.where(F.col("verdict") == ACCEPTED).select("content_sha256", F.lit(1).alias("usable"))
+    urls = shown.select("url", "content_sha256").distinct().join(accepted, "content_sha256", "left")
     totals = urls.agg(F.count("url").alias("links"), F.count("usable").alias("usable")).collect()[0]
     return {"links": totals["links"], "links_without_photo": totals["links"] - totals["usable"]}
 

@@ -9,8 +9,6 @@ from schemas.reasons import PhotoReason
 from spark_jobs.fetch.whole_set import near_duplicates, placeholder_hashes
 from spark_jobs.photo_checks import ACCEPTED, REJECTED
 
-_OWN_COLUMNS = ("verdict", "reason", "phash")
-
 
 @dataclass(frozen=True)
 class SetRules:
@@ -27,26 +25,41 @@ def checked_photos(outcomes: DataFrame) -> DataFrame:
     return checked.groupBy("content_sha256").agg(first).select("content_sha256", "first.*")
 
 
+def shown_photos(links: DataFrame, ledger: DataFrame, outcomes: DataFrame) -> DataFrame:
+    """(url, group_id, title, content_sha256): live links, and the content they will have once the run is recorded."""
+    looked_at = outcomes.select("url", F.col("content_sha256").alias("new"), F.lit(True).alias("looked_at"))
+    before = ledger.select("url", F.col("content_sha256").alias("old"))
+    content = F.when(F.col("looked_at"), F.col("new")).otherwise(F.col("old"))
+    return (
+        links.select("url", "group_id", "title")
+        .join(before, "url", "left")
+        .join(looked_at, "url", "left")
+        .select("url", "group_id", "title", content.alias("content_sha256"))
+    )
+
+
 def decide_photos(
-    existing: DataFrame, checked: DataFrame, links: DataFrame, ledger: DataFrame, rules: SetRules, *, replaces: bool
+    existing: DataFrame, checked: DataFrame | None, shown: DataFrame, rules: SetRules, *, replaces: bool
 ) -> DataFrame:
     """(content_sha256, url, verdict, reason, near_duplicate_of, change): what `images` should say of each photo.
 
-    `existing` are the rows of images without bytes, `checked` as above, `ledger` as it will be after the run. A
-    content that is there already keeps its own check, unless `replaces`. `change` is insert, update, or null;
+    `existing` are the rows of images without bytes, `checked` and `shown` as above; no `checked`: nothing new came.
+    A content that is there already keeps its own check, unless `replaces`. `change` is insert, replace, update or null;
     `url` is set where the row's own check is to be taken from the run.
     """
     photos = _own_checks(existing, checked, replaces=replaces).localCheckpoint()
     passing = photos.where(F.col("reason").isNull())
-    placeholders = placeholder_hashes(links, ledger, passing, rules.placeholder_products_max)
-    fresh = passing.where(F.col("url").isNotNull())
-    originals = near_duplicates(passing.select("content_sha256", "phash"), fresh.select("content_sha256", "phash"),
-                                rules.near_duplicate_bits)  # fmt: skip
+    placeholders = placeholder_hashes(shown, passing, rules.placeholder_products_max)
+    decided = photos.join(F.broadcast(placeholders.withColumn("is_placeholder", F.lit(True))), "phash", "left")
+    if checked is None:
+        decided = decided.withColumn("original", F.lit(None).cast("string"))
+    else:
+        compared = passing.select("content_sha256", "phash")
+        fresh = passing.where(F.col("url").isNotNull()).select("content_sha256", "phash")
+        decided = decided.join(near_duplicates(compared, fresh, rules.near_duplicate_bits), "content_sha256", "left")
     is_placeholder = F.col("reason").isNull() & F.col("is_placeholder").isNotNull()
     decided = (
-        photos.join(placeholders.withColumn("is_placeholder", F.lit(True)), "phash", "left")
-        .join(originals, "content_sha256", "left")
-        .withColumn("reason", F.when(is_placeholder, PhotoReason.PLACEHOLDER.value).otherwise(F.col("reason")))
+        decided.withColumn("reason", F.when(is_placeholder, PhotoReason.PLACEHOLDER.value).otherwise(F.col("reason")))
         .withColumn("verdict", F.when(F.col("reason").isNull(), ACCEPTED).otherwise(REJECTED))
         .withColumn("near_duplicate_of", F.least("original", "was_near"))
     )
@@ -65,18 +78,21 @@ def decide_photos(
     )
 
 
-def _own_checks(existing: DataFrame, checked: DataFrame, *, replaces: bool) -> DataFrame:
+def _own_checks(existing: DataFrame, checked: DataFrame | None, *, replaces: bool) -> DataFrame:
     """Every photo with the reason of its own check alone, and what `images` says of it now (was_…)."""
     was = existing.select(
         "content_sha256", F.col("verdict").alias("was_verdict"), F.col("reason").alias("was_reason"),
         F.col("phash").alias("was_phash"), F.col("near_duplicate_of").alias("was_near"),
     )  # fmt: skip
-    both = was.join(checked, "content_sha256", "full")
-    taken = F.col("was_verdict").isNull() | (F.lit(replaces) & F.col("verdict").isNotNull())
     own_before = F.when(F.col("was_reason") != PhotoReason.PLACEHOLDER.value, F.col("was_reason"))
-    return both.select(
-        "content_sha256", "was_verdict", "was_reason", "was_near",
+    kept = ("content_sha256", "was_verdict", "was_reason", "was_near")
+    if checked is None:
+        nothing = F.lit(None).cast("string").alias("url")
+        return was.select(*kept, nothing, own_before.alias("reason"), F.col("was_phash").alias("phash"))
+    taken = F.col("was_verdict").isNull() | (F.lit(replaces) & F.col("verdict").isNotNull())
+    return was.join(checked, "content_sha256", "full").select(
+        *kept,
         F.when(taken, F.col("url")).alias("url"),
         F.when(taken, F.col("reason")).otherwise(own_before).alias("reason"),
         F.when(taken, F.col("phash")).otherwise(F.col("was_phash")).alias("phash"),
-    )  # fmt: skip
+    )

@@ -8,15 +8,15 @@ from pyspark.sql import functions as F
 HASH_BITS = 64
 
 
-def placeholder_hashes(links: DataFrame, ledger: DataFrame, photos: DataFrame, products_max: int) -> DataFrame:
+def placeholder_hashes(shown: DataFrame, photos: DataFrame, products_max: int) -> DataFrame:
     """(phash): pictures on more than `products_max` designs. Variants of one group, or of one title, count once.
 
-    links (url, group_id, title), ledger (url, content_sha256), photos (content_sha256, phash) of those that pass alone.
+    shown (group_id, title, content_sha256) are the live links, photos (content_sha256, phash) those that pass alone.
     """
-    contents = ledger.select("url", "content_sha256")
-    shown = links.join(contents, "url").join(photos.select("content_sha256", "phash"), "content_sha256")
+    on_designs = shown.join(photos.select("content_sha256", "phash"), "content_sha256")
     designs = F.least(F.countDistinct("group_id"), F.countDistinct(F.coalesce("title", "group_id")))
-    return shown.groupBy("phash").agg(designs.alias("designs")).where(F.col("designs") > products_max).select("phash")
+    counted = on_designs.groupBy("phash").agg(designs.alias("designs"))
+    return counted.where(F.col("designs") > products_max).select("phash")
 
 
 def near_duplicates(photos: DataFrame, fresh: DataFrame, distance_max: int) -> DataFrame:

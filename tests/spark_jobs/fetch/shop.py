@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,22 +19,21 @@ ONE_DAY = timedelta(days=1)
 
 @dataclass
 class Shop:
-    """`links`: product id → its links; `groups`: product id → group, where it has one."""
+    """`stock` takes links, product id → its links, and groups, product id → group where it has one."""
 
     lake: Lake
     folder: Path
     arguments: Sequence[str] = ("--allow-private", "--max-bad-share", "1", "--read-timeout", "1")
-    links: dict[str, list[str]] = field(default_factory=dict)
 
     def stock(
         self, links: Mapping[str, list[str]], *, night: int = 0, groups: Mapping[str, str] | None = None,
-        deleted: Sequence[str] = (),
+        deleted: Sequence[str] = (), nights: Mapping[str, int] | None = None,
     ) -> None:  # fmt: skip
-        """Let the catalog be these products, as a night's interval gave them."""
+        """Let the catalog be these products, as a night's interval gave them; `nights` names the ones changed later."""
         products = [
             {
                 "product_id": product, "title": f"title of {product}", "group_id": (groups or {}).get(product, product),
-                "source_interval": FIRST_NIGHT + night * ONE_DAY, "deleted": product in deleted,
+                "source_interval": FIRST_NIGHT + (nights or {}).get(product, night) * ONE_DAY, "deleted": product in deleted,
             }
             for product in links
         ]  # fmt: skip
