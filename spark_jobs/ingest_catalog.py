@@ -152,7 +152,7 @@ def _count_actions(settled: DataFrame) -> dict[str, int]:
     action = F.coalesce("action", F.lit(""))
     live, said = ~F.coalesce("known_deleted", F.lit(True)), F.col("content_hash").isNotNull()
     written = action.isin(*map(str, WRITES))
-    deleted = written & live & F.col("deleted")
+    deleted = live & ((action == str(Action.DELETE)) | (action == str(Action.UPDATE)) & F.col("deleted"))
     row = settled.agg(
         F.count_if(written).alias("written"),
         F.count_if(written & ~deleted).alias("upserted"),

@@ -1,12 +1,14 @@
 """One Spark session for all Spark tests of a run, and a lake of their own for each."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
 
+from schemas.tables import CATALOG_INTERVALS, CATALOG_QUARANTINE, PRODUCT_IMAGES, PRODUCT_MENTIONS, PRODUCTS
 from spark_jobs.lake import Lake
 from spark_jobs.session import open_session
 
@@ -23,6 +25,23 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     session = open_session("tests", settings=settings)
     yield session
     session.stop()
+
+
+@pytest.fixture(scope="session")
+def catalog_tables(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The empty tables of a catalog, made once: a copy of the folder is as good and costs nothing."""
+    folder = tmp_path_factory.mktemp("catalog-tables")
+    template = Lake(spark, str(folder))
+    for table in (PRODUCTS, PRODUCT_MENTIONS, CATALOG_INTERVALS, CATALOG_QUARANTINE, PRODUCT_IMAGES):
+        template.ensure(table)
+    return folder
+
+
+@pytest.fixture
+def catalog_lake(lake: Lake, catalog_tables: Path) -> Lake:
+    """A lake in the test's own folder, with a catalog's empty tables."""
+    shutil.copytree(catalog_tables, lake.root)
+    return lake
 
 
 @pytest.fixture

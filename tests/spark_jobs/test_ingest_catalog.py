@@ -29,8 +29,8 @@ ALL_TABLES = (*BUSINESS_TABLES, CATALOG_INTERVALS)
 
 
 @pytest.fixture
-def shop(lake: Lake, tmp_path: Path) -> Shop:
-    return Shop(lake, tmp_path / "shop")
+def shop(catalog_lake: Lake, tmp_path: Path) -> Shop:
+    return Shop(catalog_lake, tmp_path / "shop")
 
 
 def test_a_second_run_over_an_unchanged_catalog_writes_nothing(shop: Shop) -> None:

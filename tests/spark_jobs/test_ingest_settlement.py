@@ -112,7 +112,7 @@ def rows_of(said: dict[str, Said]) -> list[Row]:
 
 @pytest.mark.parametrize("seed", range(20 if SOAK else 2))
 def test_random_intervals_in_random_order_give_the_tables_of_their_right_order(
-    lake: Lake, tmp_path: Path, seed: int
+    catalog_lake: Lake, tmp_path: Path, seed: int
 ) -> None:
     dice = random.Random(1000 + seed)
     history = random_history(dice, intervals=6 if SOAK else 4)
@@ -120,7 +120,7 @@ def test_random_intervals_in_random_order_give_the_tables_of_their_right_order(
         history = random_history(dice, intervals=len(history))
     arriving = [*history, dice.choice(history)]
     dice.shuffle(arriving)
-    shop = Shop(lake, tmp_path / "shop")
+    shop = Shop(catalog_lake, tmp_path / "shop")
     for interval in arriving:
         shop.take(interval.day, rows_of(interval.rows), interval.mode)
 
@@ -132,9 +132,9 @@ def test_random_intervals_in_random_order_give_the_tables_of_their_right_order(
 
 
 def test_an_unchanged_row_in_changes_is_noted_beside_products_and_not_in_their_change_feed(
-    lake: Lake, tmp_path: Path
+    catalog_lake: Lake, tmp_path: Path
 ) -> None:
-    shop = Shop(lake, tmp_path / "shop")
+    shop = Shop(catalog_lake, tmp_path / "shop")
     shop.take(1, [row("1"), row("2")])
     before = shop.versions(PRODUCTS, PRODUCT_IMAGES)
     shop.take(3, [row("1")], Mode.CHANGES)

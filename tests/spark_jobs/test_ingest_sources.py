@@ -123,20 +123,20 @@ def test_a_catalog_that_is_not_there_says_which_part(spark: SparkSession, tmp_pa
 
 
 @pytest.mark.parametrize("content", [b"not parquet at all", b"PAR1\x00\x00\x00\x00PAR1"])
-def test_a_damaged_parquet_file_is_one_line(lake: Lake, tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_parquet_file_is_one_line(catalog_lake: Lake, tmp_path: Path, content: bytes) -> None:
     place = write(tmp_path, "catalog.parquet", content)
     mapping = mapping_of("parquet", "catalog.parquet", **COLUMNS)
     with pytest.raises(BadData) as raised:
-        ingest(lake, place, mapping, interval_of_day(1, Mode.SNAPSHOT), Limits())
+        ingest(catalog_lake, place, mapping, interval_of_day(1, Mode.SNAPSHOT), Limits())
     assert "\n" not in str(raised.value)
 
 
-def test_csv_files_with_different_headers_are_refused_not_shifted(lake: Lake, tmp_path: Path) -> None:
+def test_csv_files_with_different_headers_are_refused_not_shifted(catalog_lake: Lake, tmp_path: Path) -> None:
     write(tmp_path, "1.csv", b"sku,name,cost,photo\n1,Coat,1,a.jpg\n")
     place = write(tmp_path, "2.csv", b"cost,sku,name,photo\n1,2,Hat,b.jpg\n")
     mapping = csv_mapping(source={"format": "csv", "path": "*.csv"})
     with pytest.raises(BadData, match="different headers"):
-        ingest(lake, place, mapping, interval_of_day(1, Mode.SNAPSHOT), Limits())
+        ingest(catalog_lake, place, mapping, interval_of_day(1, Mode.SNAPSHOT), Limits())
 
 
 def test_postgresql_is_read_by_table_and_by_query(spark: SparkSession, postgresql_server: PostgresServer) -> None:
