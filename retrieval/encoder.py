@@ -6,6 +6,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from schemas.bundle import Bundle
+
 Vectors = NDArray[np.float32]
 Pixels = NDArray[np.float32]
 
@@ -44,6 +46,11 @@ def unit_rows(rows: NDArray[np.floating]) -> Vectors:
     wide = np.asarray(rows, dtype=np.float32)
     lengths = np.linalg.norm(wide, axis=1, keepdims=True)
     return np.asarray(wide / np.maximum(lengths, 1e-12), dtype=np.float32)
+
+
+def measured_batch(bundle: Bundle, runtime: str, otherwise: int) -> int:
+    """The batch at which the bundle's export found a CPU runtime fastest, or `otherwise` where it did not measure."""
+    return int(bundle.metrics.get("runtimes", {}).get(runtime, {}).get("batch_photos", otherwise))
 
 
 def refuse_other_shapes(pixels: Pixels, image_size: int) -> None:

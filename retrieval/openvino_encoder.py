@@ -7,24 +7,24 @@ import numpy as np
 import openvino
 
 from retrieval.bundles import read_bundle
-from retrieval.encoder import Pixels, Vectors, refuse_other_shapes, unit_rows
+from retrieval.encoder import Pixels, Vectors, measured_batch, refuse_other_shapes, unit_rows
 from retrieval.onnx_encoder import OnnxEncoder
 from schemas.bundle import IMAGE_TOWER_FILE, Bundle
 from schemas.errors import Corrupt, ModelUnavailable
 
 _RELEASE = ".".join(openvino.__version__.split("-")[0].split(".")[:2])
+_UNMEASURED_BATCH = 4
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
 
 
 class OpenVinoEncoder:
     """One bundle on the CPU, for one thread at a time: an OpenVINO request holds its own buffers."""
 
-    batch_photos = 4
-
     def __init__(self, bundle: Bundle, folder: Path, threads: int, precision: str) -> None:
         self._bundle, self._folder, self._threads = bundle, folder, threads
         self.model_id, self.fingerprint, self.dimension = bundle.model_id, bundle.fingerprint, bundle.dimension
         self.runtime = f"openvino-{_RELEASE}-{precision}"
+        self.batch_photos = measured_batch(bundle, f"openvino-{precision}", _UNMEASURED_BATCH)
         self._image_tower = _compile(folder / IMAGE_TOWER_FILE, threads, _HINTS[precision])
         self._words: OnnxEncoder | None = None
 

@@ -16,8 +16,9 @@ CPU_RUNTIMES = (EXACT, "openvino-fp32", "openvino-bf16", "onnx-int8")
 RUNTIMES = ("auto", "onnx", "openvino", "torch", *CPU_RUNTIMES)
 
 
-def load_encoder(folder: Path, runtime: str = "auto", threads: int = 1) -> Encoder:
-    """A bundle's encoder. `runtime`: one of RUNTIMES; `onnx` and `openvino` mean fp32.
+def load_encoder(folder: Path, runtime: str = "auto", threads: int = 1, *, words: bool = True) -> Encoder:
+    """A bundle's encoder. `runtime`: one of RUNTIMES; `onnx` and `openvino` mean fp32. Without `words`, ONNX Runtime
+    leaves the text tower on disk.
 
     Raises ModelUnavailable where the runtime is not installed here, or the bundle has no tower for it.
     """
@@ -28,15 +29,15 @@ def load_encoder(folder: Path, runtime: str = "auto", threads: int = 1) -> Encod
             return _encoder_class("torch_encoder", "TorchEncoder").load(folder)  # type: ignore[no-any-return]
         if engine == "openvino":
             loader = _encoder_class("openvino_encoder", "OpenVinoEncoder")
-        elif engine == "onnx":
+            return loader.load(folder, threads, precision or "fp32")  # type: ignore[no-any-return]
+        if engine == "onnx":
             loader = _encoder_class("onnx_encoder", "OnnxEncoder")
-        else:
-            raise ModelUnavailable(f"there is no runtime {runtime!r}: choose one of {', '.join(RUNTIMES)}")
-        return loader.load(folder, threads, precision or "fp32")  # type: ignore[no-any-return]
+            return loader.load(folder, threads, precision or "fp32", words=words)  # type: ignore[no-any-return]
     except ImportError as error:
         raise ModelUnavailable(
             f"{chosen} needs {error.name}, which is not installed here: choose another runtime"
         ) from None
+    raise ModelUnavailable(f"there is no runtime {runtime!r}: choose one of {', '.join(RUNTIMES)}")
 
 
 def needs_weights(runtime: str) -> bool:

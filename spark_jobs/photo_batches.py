@@ -44,7 +44,10 @@ class ModelSource:
             _opened.clear()  # a worker that is reused for another model lets go of the one before
             weights = needs_weights(self.runtime)
             folder = fetch_bundle(open_store(self.store_uri), self.model_id, self.cache_folder, weights=weights)
-            _opened[self] = (load_encoder(folder, self.runtime, threads=1), read_bundle(folder).preprocessing)
+            _opened[self] = (
+                load_encoder(folder, self.runtime, threads=1, words=False),
+                read_bundle(folder).preprocessing,
+            )
         return _opened[self]
 
 

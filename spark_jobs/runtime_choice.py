@@ -17,8 +17,9 @@ PARITY = 0.999
 """Least cosine of any photo to the exact runtime: builds mix runtimes (decision 1)."""
 _GAIN = 1.1
 """What is not a tenth faster than the exact runtime is not worth its rounding."""
-_ROUNDS, _ROUND_SECONDS = 3, 0.5
+_ROUNDS, _ROUND_SECONDS = 3, 0.3
 _MATRIX_NODES = 8
+_BATCHES = (1, 2, 4, 8)
 
 
 def write_int8_tower(folder: Path, file_name: str) -> bool:
@@ -40,18 +41,20 @@ def measure_runtimes(folder: Path, bundle: Bundle, pixels: Pixels) -> dict[str, 
     """Parity and speed of each CPU runtime on real photos (n, 3, S, S), one thread each, in turns.
 
     Returns `cpu_runtime` (the choice), `photos`, and for each runtime `cosine_min`, `cosine_mean`,
-    `photos_per_second`.
+    `photos_per_second` and the `batch_photos` that gave it.
     """
-    encoders = {name: load_encoder(folder, name, threads=1) for name in available_cpu_runtimes(bundle)}
+    encoders = {name: load_encoder(folder, name, threads=1, words=False) for name in available_cpu_runtimes(bundle)}
     rows = {name: _encode_all(encoder, pixels) for name, encoder in encoders.items()}
-    figures: dict[str, dict[str, float]] = {}
     speeds = _speeds(encoders, pixels)
+    figures: dict[str, dict[str, float]] = {}
     for name in encoders:
         cosines = np.einsum("nd,nd->n", rows[name], rows[EXACT])
+        batch = max(_BATCHES, key=lambda size: speeds[name, size])
         figures[name] = {
             "cosine_min": round(float(cosines.min()), 6),
             "cosine_mean": round(float(cosines.mean()), 6),
-            "photos_per_second": round(speeds[name], 2),
+            "photos_per_second": round(speeds[name, batch], 2),
+            "batch_photos": batch,
         }
     return {"cpu_runtime": choose(figures), "photos": len(pixels), "runtimes": figures}
 
@@ -70,17 +73,16 @@ def _encode_all(encoder: Encoder, pixels: Pixels) -> Vectors:
     return np.concatenate([encoder.encode_pixels(pixels[at : at + size]) for at in range(0, len(pixels), size)])
 
 
-def _speeds(encoders: dict[str, Encoder], pixels: Pixels) -> dict[str, float]:
-    """Photos a second at each one's own batch: the best of rounds taken in turns, since neighbours come and go."""
-    found = dict.fromkeys(encoders, 0.0)
+def _speeds(encoders: dict[str, Encoder], pixels: Pixels) -> dict[tuple[str, int], float]:
+    """Photos a second by runtime and batch: the best of rounds taken in turns, since neighbours come and go."""
+    found = {(name, size): 0.0 for name in encoders for size in _BATCHES}
     for _ in range(_ROUNDS):
-        for name, encoder in encoders.items():
-            found[name] = max(found[name], _speed(encoder, pixels))
+        for name, size in found:
+            found[name, size] = max(found[name, size], _speed(encoders[name], pixels[:size]))
     return found
 
 
-def _speed(encoder: Encoder, pixels: Pixels) -> float:
-    batch = pixels[: encoder.batch_photos]
+def _speed(encoder: Encoder, batch: Pixels) -> float:
     photos, started = 0, time.perf_counter()
     while (seconds := time.perf_counter() - started) < _ROUND_SECONDS:
         encoder.encode_pixels(batch)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from retrieval.encoder import Encoder, unit_rows
+from retrieval.encoder import Encoder, measured_batch, unit_rows
 from retrieval.onnx_encoder import OnnxEncoder
 from retrieval.openvino_encoder import OpenVinoEncoder
 from retrieval.runtimes import choose_runtime, load_encoder, needs_weights
@@ -107,6 +107,19 @@ def test_auto_is_what_the_export_measured_where_it_can_run_and_else_exact(monkey
     monkeypatch.setattr("retrieval.runtimes.has_gpu", lambda: True)
     assert choose_runtime(described(cpu_runtime="openvino-fp32")) == "torch"
     assert needs_weights("auto")
+
+
+def test_the_batch_is_the_one_that_was_measured() -> None:
+    bundle = described(runtimes={"onnx-fp32": {"batch_photos": 4}})
+    assert measured_batch(bundle, "onnx-fp32", otherwise=2) == 4
+    assert measured_batch(bundle, "openvino-fp32", otherwise=2) == 2
+
+
+def test_without_words_the_text_tower_stays_on_disk(folder: Path) -> None:
+    encoder = load_encoder(folder, "onnx", words=False)
+    assert len(encoder.encode_pixels(pixels(1))) == 1
+    with pytest.raises(ModelUnavailable, match="loaded without"):
+        encoder.encode_texts(["red"])
 
 
 def test_a_row_of_zeros_stays_zeros() -> None:

@@ -1,0 +1,63 @@
+"""The packaged model on real photos: every exact runtime gives torch's vectors.
+
+The photos are those of the data set that the figures are measured on; where that is not there, drawn ones take their place.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+
+from retrieval.bundles import read_bundle
+from retrieval.encoder import Pixels
+from retrieval.preprocess import to_batch
+from retrieval.runtimes import load_encoder
+from spark_jobs.export_model import export_bundle, read_photos
+from spark_jobs.open_clip_models import load_model
+
+REAL_PHOTOS = Path(__file__).resolve().parents[3] / "shared" / "data" / "clothing" / "images"
+PARITY = 0.999
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("models") / "default"
+    export_bundle(load_model(), made)
+    return made
+
+
+@pytest.fixture(scope="module")
+def pixels(folder: Path) -> Pixels:
+    photos = read_photos(REAL_PHOTOS, limit=48) if REAL_PHOTOS.exists() else [drawn_photo(seed) for seed in range(48)]
+    return to_batch(photos, read_bundle(folder).preprocessing)
+
+
+def drawn_photo(seed: int) -> Image.Image:
+    noise = np.random.default_rng(seed).integers(0, 255, (12, 9, 3), dtype=np.uint8)
+    return Image.fromarray(noise).resize((270, 360), Image.Resampling.BICUBIC).filter(ImageFilter.GaussianBlur(2))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("runtime", ["onnx", "openvino", "auto"])
+def test_the_image_tower_agrees_with_torch(folder: Path, pixels: Pixels, runtime: str) -> None:
+    cosines = np.einsum(
+        "nd,nd->n",
+        load_encoder(folder, runtime).encode_pixels(pixels),
+        load_encoder(folder, "torch").encode_pixels(pixels),
+    )
+    assert cosines.min() >= PARITY
+
+
+@pytest.mark.full
+def test_the_text_tower_agrees_with_torch(folder: Path) -> None:
+    texts = ["red dress", "men's running shoes, size 42", "a warm winter coat with a hood", "шапка", ""]
+    cosines = np.einsum(
+        "nd,nd->n", load_encoder(folder, "onnx").encode_texts(texts), load_encoder(folder, "torch").encode_texts(texts)
+    )
+    assert cosines.min() >= PARITY
+
+
+@pytest.mark.full
+def test_a_second_export_has_the_same_id(folder: Path, tmp_path: Path) -> None:
+    assert export_bundle(load_model(), tmp_path / "again").model_id == read_bundle(folder).model_id
