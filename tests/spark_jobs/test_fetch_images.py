@@ -28,7 +28,7 @@ from spark_jobs.fetch.work import ORDER_DDL, partition_keys, select_orders
 from spark_jobs.fetch_ledger import cycle_day, day_has_come
 from spark_jobs.lake import Lake
 from tests.spark_jobs.fetch.fault_server import Exchange, FaultServer, Script
-from tests.spark_jobs.fetch.photos import encoded, photo
+from tests.spark_jobs.fetch.photos import encoded, photo, soft_picture
 from tests.spark_jobs.fetch.shop import FIRST_NIGHT, ONE_DAY, Shop
 
 pytestmark = pytest.mark.full
@@ -96,7 +96,7 @@ class Story:
         self.near = sorted(
             (encoded(opened(photo(1, 200, 200)), quality=quality) for quality in (80, 90, 97)), key=sha256
         )
-        self.shared = photo(2, 200, 200)
+        self.shared = encoded(soft_picture(2), quality=90)
         contents = {
             "due": photo(3), "quiet": photo(4), "changed": photo(5), "small": photo(6, 40, 40), "good": photo(7),
             "html": b"<html>sorry</html>", "same": photo(7), "shared": self.shared, "variant": photo(8),

@@ -9,7 +9,7 @@ from retrieval.photos import PhotoLimits
 from schemas.reasons import PhotoReason
 from spark_jobs.fetch.measures import hamming_distance, measure
 from spark_jobs.photo_checks import ACCEPTED, REJECTED, PhotoRules, check_photo
-from tests.spark_jobs.fetch.photos import encoded, photo
+from tests.spark_jobs.fetch.photos import encoded, photo, soft_picture
 
 RULES = PhotoRules()
 ORIENTATION = 0x0112
@@ -17,11 +17,6 @@ ORIENTATION = 0x0112
 
 def opened(data: bytes) -> Image.Image:
     return Image.open(io.BytesIO(data)).convert("RGB")
-
-
-def soft_picture(seed: int) -> Image.Image:
-    patches = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), dtype=np.uint8)
-    return Image.fromarray(patches).resize((400, 400), Image.Resampling.BICUBIC)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])

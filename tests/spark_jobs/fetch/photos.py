@@ -16,3 +16,9 @@ def encoded(picture: Image.Image, kind: str = "JPEG", **options: object) -> byte
     sink = io.BytesIO()
     picture.save(sink, kind, **options)
     return sink.getvalue()
+
+
+def soft_picture(seed: int) -> Image.Image:
+    """A picture of large soft patches: its perceptual hash survives another compression."""
+    patches = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), dtype=np.uint8)
+    return Image.fromarray(patches).resize((400, 400), Image.Resampling.BICUBIC)
