@@ -117,7 +117,7 @@ def test_waits_of_many_links_are_spread() -> None:
 @given(st.text(max_size=30), st.integers(0, 60))
 def test_every_link_has_its_day_exactly_once_in_thirty(url: str, offset: int) -> None:
     nights = [NIGHT + ONE_DAY * (offset + number) for number in range(CYCLE_DAYS + 1)]
-    came = [day_has_come(cycle_day(url), earlier, later) for earlier, later in zip(nights, nights[1:], strict=False)]
+    came = [day_has_come(cycle_day(url), earlier, later) for earlier, later in pairwise(nights)]
     assert came.count(True) == 1
 
 
