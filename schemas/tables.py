@@ -50,7 +50,9 @@ PRODUCTS = Table(
         Column("updated_at", "TIMESTAMP", "as the source says; null where it does not"),
         Column("content_hash", "STRING", "of all the columns above"),
         Column("first_seen", "TIMESTAMP", "end of the earliest interval that mentions it"),
-        Column("source_interval", "TIMESTAMP", "end of an interval that gave these columns (bookkeeping; changes: + 1 µs)"),
+        Column(
+            "source_interval", "TIMESTAMP", "end of an interval that gave these columns (bookkeeping; changes: + 1 µs)"
+        ),
         Column("deleted", "BOOLEAN", "a tombstone", nullable=False),
     ),
 )

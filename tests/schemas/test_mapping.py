@@ -35,7 +35,7 @@ def test_templates_name_every_column_in_braces() -> None:
     ],
 )
 def test_a_mapping_that_does_not_fit_says_which_key_and_why(change: dict, says: str) -> None:
-    with pytest.raises(MappingInvalid, match="m.toml") as caught:
+    with pytest.raises(MappingInvalid, match=r"m\.toml") as caught:
         parse_mapping(SMALLEST | change, "m.toml")
     assert says in str(caught.value)
 
