@@ -113,7 +113,6 @@ def write_inputs(folder: Path, rows: int, dimension: int) -> str:
     embeddings, source = real_embeddings()
     write_vectors(folder / "vectors.npy", embeddings, rows, dimension, seed=1)
     write_vectors(folder / "queries.npy", embeddings, QUERIES, dimension, seed=2)
-    # The truth is of float16 rows for all: what is stored, and so what any of them can be right about.
     vectors = np.load(folder / "vectors.npy", mmap_mode="r")
     scores, _ = exact_search(vectors, np.load(folder / "queries.npy"), RECALL_AT)
     np.save(folder / "kth.npy", scores[:, -1])
