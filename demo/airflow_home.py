@@ -180,8 +180,10 @@ def _settings(folder: Path, port: int, dags: Path, environment: Mapping[str, str
     url = f"http://127.0.0.1:{port}"
     return {
         **inherited,
-        "AIRFLOW_HOME": str(folder),
+        "AIRFLOW_HOME": str(folder.absolute()),
         "PYTHONPATH": str(PROJECT),
+        # SQLite gives up on a lock after five seconds unless told otherwise: a busy machine holds one for longer.
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{folder.absolute()}/airflow.db?timeout=60",
         "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
