@@ -220,8 +220,8 @@ def _rounded(figures: RankingFigures) -> dict[str, float]:
 
 def _place(start: str) -> tuple[int, int]:
     stage, _, block = start.partition(".")
-    if not (stage.isdigit() and block.isdigit() and (4, 0) < (int(stage), int(block)) < (6, 1)):
-        raise BadData(f"--start {start} is no STAGE.BLOCK between 4.1 and 6.0")
+    if not (stage.isdigit() and block.isdigit() and (4, 0) < (int(stage), int(block)) < (7, 1)):
+        raise BadData(f"--start {start} is no STAGE.BLOCK between 4.1 and 7.0 (the last convolution alone)")
     return int(stage), int(block)
 
 
