@@ -96,7 +96,7 @@ class Story:
         self.near = sorted(
             (encoded(opened(photo(1, 200, 200)), quality=quality) for quality in (80, 90, 97)), key=sha256
         )
-        self.shared = encoded(soft_picture(2), quality=90)
+        self.shared = encoded(soft_picture(3), quality=90)
         contents = {
             "due": photo(3), "quiet": photo(4), "changed": photo(5), "small": photo(6, 40, 40), "good": photo(7),
             "html": b"<html>sorry</html>", "same": photo(7), "shared": self.shared, "variant": photo(8),

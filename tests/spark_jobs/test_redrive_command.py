@@ -107,7 +107,7 @@ def test_without_airflow_the_job_runs_here_on_just_those_links(no_airflow: None,
         back = server.on_photo("/gone.jpg", photo(2))
         arguments = ["--reason", "http_404", "--lake", lake.root, "--store", str(tmp_path / "store"), "--json"]
         result = CliRunner().invoke(redrive, [*arguments, "--allow-private"])
-        done = json.loads(result.output.strip().splitlines()[-1])
+        done = json.loads(result.stdout)
         assert (done["where"], done["looked_at"], done["fetched"]) == ("here", 1, 1)
         assert shop.outcomes()[back] is None
         assert server.seen.requests["/good.jpg"] == 1

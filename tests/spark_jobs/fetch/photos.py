@@ -22,5 +22,5 @@ def soft_picture(seed: int) -> Image.Image:
     """A picture of large patches under a fine, sharp weave: its perceptual hash survives another compression."""
     patches = np.random.default_rng(seed).integers(30, 226, (6, 6, 3), dtype=np.uint8)
     soft = np.asarray(Image.fromarray(patches).resize((400, 400), Image.Resampling.BICUBIC), dtype=np.int16)
-    weave = 24 * ((np.indices((400, 400)) // 4).sum(axis=0) % 2)
+    weave = 24 * ((np.indices((400, 400)) // 2).sum(axis=0) % 2)
     return Image.fromarray(np.clip(soft + weave[:, :, None], 0, 255).astype(np.uint8))
