@@ -47,9 +47,11 @@ def write_products(lake: Lake, settled: DataFrame) -> None:
     """Merge rows of SETTLED_COLUMNS. A row that changed since it was settled is left as it is."""
     columns: dict[str, str | Column] = {name: f"settled.{name}" for name in PRODUCTS.column_names}
     unchanged_since = " AND ".join(f"known.{name} <=> settled.known_{name}" for name in KNOWN_COLUMNS)
+    # Cut off from how it was settled: a merge plans and reads its source three times over.
+    written = settled.where(F.col("action").isin(*map(str, WRITES))).localCheckpoint()
     (
         lake.ensure(PRODUCTS).alias("known")
-        .merge(settled.where(F.col("action").isin(*map(str, WRITES))).alias("settled"),
+        .merge(written.alias("settled"),
                "known.product_id = settled.product_id")
         .whenMatchedUpdate(f"settled.action = '{Action.UPDATE}' AND {unchanged_since}", set=columns)
         .whenMatchedUpdate(f"settled.action = '{Action.DELETE}' AND {unchanged_since}",
@@ -120,13 +122,10 @@ def _merge_difference(lake: Lake, table: Table, before: DataFrame, now: DataFram
         .where(is_gone | is_new | differs)
         .select(*[F.coalesce(f"now.{name}", f"before.{name}").alias(name) for name in table.key],
                 *[F.col(f"now.{name}").alias(name) for name in others], is_gone.alias("gone"))
-        .persist()
+        .localCheckpoint()
     )  # fmt: skip
-    try:
-        if not difference.isEmpty():
-            retry_conflicts(lambda: _merge(lake.ensure(table), table, difference))
-    finally:
-        difference.unpersist()
+    if not difference.isEmpty():
+        retry_conflicts(lambda: _merge(lake.ensure(table), table, difference))
 
 
 def _merge(target: DeltaTable, table: Table, difference: DataFrame) -> None:
