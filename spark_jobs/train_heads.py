@@ -44,6 +44,7 @@ from spark_jobs.packaged_model import (
 )
 from spark_jobs.sender_split import RULE, UNSEEN_PART, VALIDATION_PART, part_of
 
+VIEWS = 7
 _TEXTS_AT_ONCE = 64
 
 
@@ -67,7 +68,7 @@ class Split:
 )
 @click.option("--sender-column", default="sender_id", show_default=True, help="Who took the photo, where known.")
 @click.option("--start", default="5.2", show_default=True, help="STAGE.BLOCK of the trunk from which it is trained.")
-@click.option("--views", type=click.IntRange(1), default=7, show_default=True, help="Looks at each photo.")
+@click.option("--views", multiple=True, type=click.IntRange(1), help="Looks at each photo of a catalog; 7 by default.")
 @click.option("--steps", type=click.IntRange(2), default=Settings.steps, show_default=True)
 @click.option("--batch", "batches", multiple=True, type=click.IntRange(2), help="Photos of each catalog in a step.")
 @click.option("--learning-rate", type=float, default=Settings.learning_rate, show_default=True)
@@ -77,7 +78,7 @@ class Split:
 @click.option("--validate", is_flag=True, help="Keep the validation senders back and print figures on them.")
 def train_heads(
     catalogs: tuple[Path, ...], mappings: tuple[Path, ...], out: Path, work: Path | None, sender_column: str,
-    start: str, views: int, steps: int, batches: tuple[int, ...], learning_rate: float, tail_rate: float, seed: int,
+    start: str, views: tuple[int, ...], steps: int, batches: tuple[int, ...], learning_rate: float, tail_rate: float, seed: int,
     threads: int, validate: bool,
 ) -> None:  # fmt: skip
     """Train projection heads and the image tower's last blocks, and write them with their configuration."""
@@ -87,8 +88,9 @@ def train_heads(
         start=_place(start), steps=steps, batch=batches or (128, *[48] * (len(catalogs) - 1)),
         learning_rate=learning_rate, tail_rate=tail_rate, seed=seed,
     )  # fmt: skip
-    if len(settings.batch) != len(catalogs):
-        raise BadData(f"{len(catalogs)} catalogs but {len(settings.batch)} batch sizes: give one for each")
+    looks = views or (VIEWS,) * len(catalogs)
+    if {len(settings.batch), len(looks)} != {len(catalogs)}:
+        raise BadData(f"{len(catalogs)} catalogs: give --batch and --views once for each, or leave them out")
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     splits = [
@@ -96,7 +98,7 @@ def train_heads(
         for catalog, mapping in zip(catalogs, mappings, strict=True)
     ]
     with _work_folder(work) as folder:
-        figures = train(splits, settings, views, threads, sender_column, folder, out)
+        figures = train(splits, settings, looks, threads, sender_column, folder, out)
     record = {
         "command": shlex.join(["shoplens", "model", "train-heads", *sys.argv[3:]]),
         "settings": asdict(settings),
@@ -124,7 +126,13 @@ def split_catalog(catalog: Path, mapping: Path, sender_column: str, validate: bo
 
 
 def train(
-    splits: Sequence[Split], settings: Settings, views: int, threads: int, sender_column: str, work: Path, out: Path
+    splits: Sequence[Split],
+    settings: Settings,
+    views: Sequence[int],
+    threads: int,
+    sender_column: str,
+    work: Path,
+    out: Path,
 ) -> dict[str, Any]:
     """Train, write heads and configuration into `out`, and return figures on what was kept back, by catalog."""
     config = read_packaged_config()
@@ -143,7 +151,7 @@ def train(
     features = text_features(model, config["model_cfg"]["text_cfg"])
     material, held = [], {}
     for number, split in enumerate(splits):
-        seen = look(f"{number}-{split.name}", split.train, views)
+        seen = look(f"{number}-{split.name}", split.train, views[number])
         material.append(prepare_material(seen, sender_column, features, settings.seed))
         if split.validation:
             held[split.name] = look(f"{number}-{split.name}-validation", split.validation, 1)
