@@ -37,17 +37,18 @@ class PhotoLake:
         self.lake, self.store = lake, store
 
     def add(self, *numbers: int, deleted: bool = False, verdict: str = "accepted", stored: bytes | None = None) -> None:
-        rows: dict[Table, list[dict[str, Any]]] = {PRODUCTS: [], PRODUCT_IMAGES: [], IMAGE_FETCHES: [], IMAGES: []}
+        products, links, fetches, images = [], [], [], []
         for number in numbers:
             product_id, url, key = f"p{number}", f"http://shop/{number}", self.key(number)
-            rows[PRODUCTS].append({"product_id": product_id, "deleted": deleted})
-            rows[PRODUCT_IMAGES].append({"product_id": product_id, "image_id": str(number), "url": url, "position": 0})
-            rows[IMAGE_FETCHES].append({"url": url, "status": "ok", "attempts": 1, "failures_in_a_row": 0,
-                                        "content_sha256": key, "fetched_as_of": DAY})  # fmt: skip
-            photo = stored or stored_photo(number)
-            rows[IMAGES].append({"content_sha256": key, "verdict": verdict, "stored": photo})
-        for table, values in rows.items():
-            self._append(table, values)
+            products.append({"product_id": product_id, "deleted": deleted})
+            links.append({"product_id": product_id, "image_id": str(number), "url": url, "position": 0})
+            fetches.append({"url": url, "status": "ok", "attempts": 1, "failures_in_a_row": 0,
+                            "content_sha256": key, "fetched_as_of": DAY})  # fmt: skip
+            images.append({"content_sha256": key, "verdict": verdict, "stored": stored or stored_photo(number)})
+        self._append(PRODUCTS, products)
+        self._append(PRODUCT_IMAGES, links)
+        self._append(IMAGE_FETCHES, fetches)
+        self._append(IMAGES, images)
 
     @staticmethod
     def key(number: int) -> str:
