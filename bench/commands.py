@@ -92,7 +92,10 @@ def main(only: str | None, here: bool, as_json: bool) -> None:
             subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
         steps: list[tuple[str, list[str]]] = []
         if only in (None, "demo"):
-            steps += [("make demo ONCE=1, first", ["make", "demo", "ONCE=1"]), ("make demo ONCE=1, again", ["make", "demo", "ONCE=1"])]
+            steps += [
+                ("make demo ONCE=1, first", ["make", "demo", "ONCE=1"]),
+                ("make demo ONCE=1, again", ["make", "demo", "ONCE=1"]),
+            ]
         if only in (None, "test"):
             steps.append(("make test", ["make", "test"]))
         for name, command in steps:
