@@ -40,8 +40,11 @@ def interval_of(run: Any) -> DataInterval:
 
 def catalog_of(run: Any, named: str | None) -> str:
     """The catalog that a run reads: `named` by its trigger, else the deployment's; {start} and {end} are the interval's."""
-    interval = interval_of(run)
-    return (named or read_deployment().catalog).format(start=interval.start, end=interval.end)
+    interval, catalog = interval_of(run), named or read_deployment().catalog
+    try:
+        return catalog.format(start=interval.start, end=interval.end)
+    except (KeyError, IndexError, ValueError) as error:
+        raise AirflowFailException(f"catalog {catalog!r}: in braces it may hold {{start}} and {{end}} only") from error
 
 
 def argument_list(options: Mapping[str, Any]) -> list[str]:

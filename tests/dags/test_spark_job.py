@@ -141,3 +141,5 @@ def test_each_night_may_have_its_own_catalog(tmp_path: Path, monkeypatch: pytest
     deploy(monkeypatch, tmp_path, catalog="s3://shop/{end:%Y-%m-%d}")
     assert catalog_of(a_run(), None) == "s3://shop/2026-01-31"
     assert catalog_of(a_run(), "/other") == "/other"
+    with pytest.raises(AirflowFailException, match=r"start.* and .*end.* only"):
+        catalog_of(a_run(), "s3://shop/{day}")
