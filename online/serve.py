@@ -13,15 +13,16 @@ from pathlib import Path
 import click
 
 from online.config import BIND, CACHE, SPOOL, STORE, THREADS, WORKERS
+from retrieval.cli import run_command
 from retrieval.objects import open_store
-from schemas.errors import Misconfigured, ShopLensError
+from schemas.errors import Misconfigured
 from schemas.pointer import POINTER_KEY
 
 # glibc reads these when a process starts. Without them, what one large photo needed stays with the worker for good.
 MALLOC = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": str(1 << 20), "MALLOC_TRIM_THRESHOLD_": str(16 << 20)}
 
 
-@click.command()
+@click.command("online.serve")
 @click.option("--store", required=True, help="Object store: s3://bucket/prefix or a folder.")
 @click.option(
     "--cache", required=True, type=click.Path(path_type=Path), help="Folder for downloaded builds and models."
@@ -81,19 +82,7 @@ def make_folder(folder: Path) -> None:
 
 
 def main() -> None:
-    """Run; an expected error is one line and its exit code."""
-    try:
-        serve(standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
-    except click.Abort:
-        sys.exit(130)
-    except ShopLensError as error:
-        print(f"online.serve: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    run_command(serve)
 
 
 if __name__ == "__main__":
