@@ -21,7 +21,7 @@ import boto3
 import pytest
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
-VERSITYGW_SOURCE = "github.com/versity/versitygw/cmd/versitygw@latest"
+VERSITYGW_SOURCE = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
 _START_TIMEOUT_S = 30.0
 
 
