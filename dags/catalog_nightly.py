@@ -46,7 +46,7 @@ from datetime import UTC, datetime, timedelta
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param
 
 from dags.spark_job import JOB_MACROS, SparkJobOperator
-from schemas.reasons import FetchReason
+from schemas.reasons import REDRIVABLE_REASONS
 
 PARAMS = {
     "mode": Param(
@@ -60,9 +60,10 @@ PARAMS = {
         description="A snapshot that would delete more than this share of the products stops. 1 allows any.",
     ),
     "redrive_reasons": Param(
-        [], type="array", items={"type": "string", "enum": [str(reason) for reason in FetchReason]},
-        examples=[str(reason) for reason in FetchReason],
-        description="Fetch only links that failed for these reasons, now. Empty: what is new or due.",
+        [], type="array", items={"type": "string", "enum": [*REDRIVABLE_REASONS]},
+        examples=[*REDRIVABLE_REASONS],
+        description="Fetch only links that failed, or whose photo was rejected, for these reasons, now. Empty: what is"
+        " new or due.",
     ),
     "kind": Param(
         "auto", enum=["auto", "exact", "ivf_fp16", "ivf_rabitq"], description="Index type; auto follows the size."

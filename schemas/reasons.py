@@ -71,6 +71,10 @@ class PhotoReason(StrEnum):
     UNSAFE = "unsafe"
 
 
+REDRIVABLE_REASONS = tuple(sorted({*map(str, FetchReason), *map(str, PhotoReason)}))
+"""What a link failed with, or what its photo was rejected with: all that can be asked to be tried again."""
+
+
 def http_reason(status: int) -> FetchReason:
     """The reason for an HTTP status that is no success: its own if listed, else its class."""
     for name in (f"http_{status}", f"http_{status // 100}xx"):

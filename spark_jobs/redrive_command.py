@@ -16,13 +16,12 @@ import click
 from retrieval.objects import open_store
 from schemas.errors import Misconfigured
 from schemas.intervals import DataInterval
-from schemas.reasons import FetchReason, PhotoReason
+from schemas.reasons import REDRIVABLE_REASONS
 from schemas.receipts import Receipt, receipt_key
 from spark_jobs.airflow_api import AirflowAccess, trigger_dag_run
 
 DAG_ID = "catalog_nightly"
 RECEIPTS = "redrive"
-REASONS = sorted({str(reason) for reason in (*FetchReason, *PhotoReason)})
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -39,9 +38,10 @@ def redrive(
     With SHOPLENS_AIRFLOW_URL (and _TOKEN, or _USER and _PASSWORD) this starts a run of the DAG; otherwise it runs the
     job here, with any further arguments of fetch_images, such as --allowed-root.
     """
-    unknown = [reason for reason in reasons if reason not in REASONS]
+    unknown = [reason for reason in reasons if reason not in REDRIVABLE_REASONS]
     if unknown:
-        raise click.UsageError(f"no such reason: {', '.join(unknown)}. The reasons are:\n  {', '.join(REASONS)}")
+        known = ", ".join(REDRIVABLE_REASONS)
+        raise click.UsageError(f"no such reason: {', '.join(unknown)}. The reasons are:\n  {known}")
     now = datetime.now(UTC).replace(microsecond=0)
     access = AirflowAccess.from_env(os.environ)
     if access is not None:

@@ -89,6 +89,11 @@ def test_a_trigger_with_a_wrong_parameter_is_refused(nightly: DAG, name: str, va
         nightly.params.get_param(name).resolve(value)
 
 
+@pytest.mark.parametrize("reason", ["http_429", "truncated", "blurred", "unsafe"])
+def test_what_failed_as_a_link_and_what_was_rejected_as_a_photo_can_be_redriven(nightly: DAG, reason: str) -> None:
+    assert nightly.params.get_param("redrive_reasons").resolve([reason]) == [reason]
+
+
 def test_every_parameter_is_explained_and_its_default_fits(nightly: DAG) -> None:
     nightly.params.validate()
     assert [name for name in nightly.params if not nightly.params.get_param(name).description] == []

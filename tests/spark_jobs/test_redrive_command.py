@@ -8,7 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from schemas.errors import Misconfigured, TryAgain
-from spark_jobs.redrive_command import REASONS, redrive
+from schemas.reasons import REDRIVABLE_REASONS
+from spark_jobs.redrive_command import redrive
 from tests.spark_jobs.fetch.fault_server import FaultServer
 from tests.spark_jobs.fetch.photos import photo
 from tests.spark_jobs.fetch.shop import Shop
@@ -89,7 +90,7 @@ def test_an_airflow_that_refuses_is_one_line_and_its_exit_code(
 def test_an_unknown_reason_is_answered_with_the_closed_list(no_airflow: None) -> None:
     result = CliRunner().invoke(redrive, ["--reason", "http_42"])
     assert result.exit_code == 2
-    assert all(reason in result.output for reason in REASONS)
+    assert all(reason in result.output for reason in REDRIVABLE_REASONS)
 
 
 def test_without_airflow_a_lake_is_needed(no_airflow: None) -> None:
