@@ -71,9 +71,7 @@ def write_bundle(
         name=name, model_id=f"{_slug(name)}-{fingerprint[:_ID_DIGITS]}", fingerprint=fingerprint, dimension=dimension,
         preprocessing=preprocessing, text_input=text_input, files=files, metrics=dict(metrics),
     )  # fmt: skip
-    partial = folder / f".{BUNDLE_FILE}.partial"
-    partial.write_bytes(bundle.to_json())
-    partial.replace(folder / BUNDLE_FILE)
+    _write_description(folder, bundle.to_json())
     return bundle
 
 
@@ -135,7 +133,7 @@ def fetch_bundle(store: ObjectStore, model_id: str, cache_folder: Path, *, weigh
         for name, expected in bundle.files.items():
             if name != WEIGHTS_FILE or weights or (folder / name).exists():
                 _fetch_file(store, model_key(model_id, name), folder / name, expected)
-        (folder / BUNDLE_FILE).write_bytes(found.data)
+        _write_description(folder, found.data)
     return folder
 
 
@@ -162,6 +160,18 @@ def _fetch_file(store: ObjectStore, key: str, path: Path, expected: BundleFile) 
         if not store.download(key, partial):
             raise Corrupt(key, f"{expected.bytes} bytes", "nothing")
         _verify_file(partial, expected, key)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _write_description(folder: Path, description: bytes) -> None:
+    """Its bundle.json, whole at every moment: workers that share the folder read it without the lock."""
+    path, partial = folder / BUNDLE_FILE, folder / f".{BUNDLE_FILE}.partial"
+    if path.exists() and path.read_bytes() == description:
+        return
+    try:
+        partial.write_bytes(description)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

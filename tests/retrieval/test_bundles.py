@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from schemas.bundle import (
     Bundle,
     Preprocessing,
     TextInput,
+    model_key,
 )
 from schemas.errors import Corrupt, ModelUnavailable
 
@@ -151,6 +153,29 @@ def test_damage_in_the_store_is_corrupt_and_leaves_no_file_behind(folder: Path, 
     with pytest.raises(Corrupt, match="models/tiny"):
         fetch_bundle(store, model_id, tmp_path / "cache")
     assert [path.name for path in (tmp_path / "cache" / model_id).iterdir() if "onnx" in path.name] == []
+
+
+def test_one_who_reads_a_bundle_while_it_is_fetched_again_reads_it_whole(folder: Path, tmp_path: Path) -> None:
+    store = FolderStore(tmp_path / "store")
+    bundle = upload_bundle(store, folder)
+    local = fetch_bundle(store, bundle.model_id, tmp_path / "cache")
+    measured_again = replace(bundle, metrics={"parity": 0.5})
+    store.put(model_key(bundle.model_id), measured_again.to_json())
+    with (local / BUNDLE_FILE).open("rb", buffering=0) as reader:
+        begun = reader.read(20)
+        fetch_bundle(store, bundle.model_id, tmp_path / "cache")
+        assert Bundle.from_json(begun + reader.read()) == bundle
+    assert read_bundle(local) == measured_again
+
+
+def test_a_bundle_that_is_there_is_not_written_again(folder: Path, tmp_path: Path) -> None:
+    store = FolderStore(tmp_path / "store")
+    model_id = upload_bundle(store, folder).model_id
+    local = fetch_bundle(store, model_id, tmp_path / "cache")
+    before = {path.name: path.stat().st_mtime_ns for path in local.iterdir()}
+    fetch_bundle(store, model_id, tmp_path / "cache")
+    assert {path.name: path.stat().st_mtime_ns for path in local.iterdir()} == before
+    assert set(before) == {BUNDLE_FILE, *read_bundle(local).files} - {WEIGHTS_FILE}
 
 
 def test_a_second_upload_writes_nothing(folder: Path, tmp_path: Path) -> None:
