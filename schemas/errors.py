@@ -21,9 +21,14 @@ ShopLensError
     └── MissingReceipt          the job before this one has not finished
 """
 
+from collections.abc import Mapping
+
 EXIT_BAD_DATA = 65
 EXIT_TRY_AGAIN = 75
 EXIT_MISCONFIGURED = 78
+
+
+_REASONS_NAMED = 3
 
 
 class ShopLensError(Exception):
@@ -50,9 +55,22 @@ class TooManyDeletions(BadData):
 
 
 class TooManyBadRows(BadData):
-    def __init__(self, bad: int, total: int, limit: float, where: str) -> None:
-        self.bad, self.total, self.limit = bad, total, limit
-        super().__init__(f"{bad} of {total} rows are bad, more than {limit:.0%}: see their reasons in {where}")
+    """`reasons`: how many of the bad rows are bad for which reason; a row with two counts under both."""
+
+    def __init__(
+        self, bad: int, total: int, limit: float, where: str, reasons: Mapping[str, int] | None = None
+    ) -> None:
+        self.bad, self.total, self.limit, self.reasons = bad, total, limit, dict(reasons or {})
+        named = f" ({_commonest(self.reasons)})" if self.reasons else ""
+        super().__init__(f"{bad} of {total} rows are bad, more than {limit:.0%}{named}: see their reasons in {where}")
+
+
+def _commonest(counts: Mapping[str, int]) -> str:
+    """The commonest first, such as `7 no_image, 2 price_not_a_number`; what is rare is only counted."""
+    ranked = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    named = [f"{count} {reason}" for reason, count in ranked[:_REASONS_NAMED]]
+    others = sum(count for _, count in ranked[_REASONS_NAMED:])
+    return ", ".join([*named, f"{others} for others"] if others else named)
 
 
 class PhotoRejected(BadData):

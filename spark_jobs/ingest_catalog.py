@@ -117,7 +117,14 @@ def _refuse_bad_rows(
     if rows.bad > limits.bad_share * rows.read:
         write_quarantine(lake, sifted, applied, rows.bad)
         where = f"{lake.path(CATALOG_QUARANTINE)} (or allow them with --max-bad-share)"
-        raise TooManyBadRows(rows.bad, rows.read, limits.bad_share, where)
+        raise TooManyBadRows(rows.bad, rows.read, limits.bad_share, where, _count_reasons(sifted))
+
+
+def _count_reasons(sifted: DataFrame) -> dict[str, int]:
+    """Bad lines for each reason, as the quarantine has them."""
+    reasons = F.explode(F.array_distinct("faults.reason")).alias("reason")
+    counted = sifted.select("lines", reasons).groupBy("reason").agg(F.sum("lines").alias("bad")).collect()
+    return {row["reason"]: int(row["bad"]) for row in counted}
 
 
 def _settle_products(

@@ -89,6 +89,13 @@ def test_too_many_bad_rows_stop_the_job_with_their_reasons_kept(shop: Shop) -> N
     assert shop.rows(CATALOG_QUARANTINE) == []
 
 
+def test_the_line_on_too_many_bad_rows_says_what_is_commonest(shop: Shop) -> None:
+    rows = [row("1"), row("2", cost="ask"), row("3", cost="ask us"), row("4", photo=None), row(None, photo=None)]
+    with pytest.raises(TooManyBadRows, match=r"\(2 no_image, 2 price_not_a_number, 1 no_product_id\)") as raised:
+        shop.take(1, rows, limits=Limits())
+    assert raised.value.reasons == {"no_image": 2, "price_not_a_number": 2, "no_product_id": 1}
+
+
 def test_an_empty_snapshot_is_refused_and_empty_changes_are_not(shop: Shop) -> None:
     with pytest.raises(BadData, match="has no rows"):
         shop.take(1, [])
@@ -188,5 +195,5 @@ def test_an_expected_error_is_one_line_and_its_exit_code(
     assert ingest_catalog.main([*command, "--interval-end", "2026-01-02T00:00:00Z"]) == 65
     said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("ingest_catalog:")]
     assert len(said) == 1
-    assert "1 of 2 rows are bad" in said[0]
+    assert "1 of 2 rows are bad, more than 10% (1 no_image): see" in said[0]
     assert not (tmp_path / "store" / "runs" / "manual" / "20260102T000000Z" / "ingest_catalog.json").exists()
