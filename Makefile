@@ -49,11 +49,16 @@ $(UV): | tools
 	$(PIPELINE)/python -m spark_jobs.jars
 	touch $@
 
+.jars/local/.archived: .jars/local/.resolved spark_jobs/class_archive.py
+	@echo "make: archiving the classes that jobs load"
+	$(PIPELINE)/python -m spark_jobs.class_archive
+	touch $@
+
 .PHONY: environments
 environments: $(STAMPS) ## create the three environments from their lock files
 
 .PHONY: jars
-jars: .jars/local/.resolved ## resolve the Spark JARs, once, into .jars
+jars: .jars/local/.archived ## resolve the Spark JARs, once, into .jars
 
 .PHONY: lock
 lock: $(UV) ## make the lock files from setup.cfg again
@@ -62,7 +67,7 @@ lock: $(UV) ## make the lock files from setup.cfg again
 	done
 
 .PHONY: demo
-demo: ports $(STAMPS) .jars/local/.resolved ## run everything on a generated catalog, or CATALOG=folder MAPPING=file
+demo: ports $(STAMPS) .jars/local/.archived ## run everything on a generated catalog, or CATALOG=folder MAPPING=file
 	@exec $(PIPELINE)/python -m demo.run $(DEMO_ARGUMENTS)
 
 .PHONY: test
@@ -86,13 +91,13 @@ test-fast: $(STAMPS) ## the fast tier: no JVM, no server
 	$(AIRFLOW)/pytest -q -m "not full" tests/dags $(PYTEST_ARGUMENTS)
 
 .PHONY: test-full
-test-full: $(STAMPS) .jars/local/.resolved ## the full tier: Spark, servers, a scheduler
+test-full: $(STAMPS) .jars/local/.archived ## the full tier: Spark, servers, a scheduler
 	@$(PIPELINE)/pytest -q -m "full and not gpu and not aws" --ignore tests/online --ignore tests/dags $(PYTEST_ARGUMENTS)
 	$(ONLINE)/pytest -q -m "full" tests/online $(PYTEST_ARGUMENTS)
 	$(AIRFLOW)/pytest -q -m "full" tests/dags $(PYTEST_ARGUMENTS)
 
 .PHONY: soak
-soak: $(STAMPS) .jars/local/.resolved ## the full tier with its long repetitions
+soak: $(STAMPS) .jars/local/.archived ## the full tier with its long repetitions
 	@SHOPLENS_SOAK=1 $(MAKE) test-full
 
 .PHONY: format

@@ -7,6 +7,7 @@ import time
 from pyspark import SparkContext
 from pyspark.sql import SparkSession
 
+from spark_jobs.class_archive import archive_options
 from spark_jobs.jars import local_jars
 
 LOCAL_SETTINGS = {
@@ -17,9 +18,11 @@ LOCAL_SETTINGS = {
     "spark.driver.memory": "2g",
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
-    # A local job is mostly start-up: compiling for peak speed would cost more than it saves (JVM time 23 s, so 14 s).
-    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    # Re-planning after every stage is a Spark job a stage: here it costs more than it can find.
+    "spark.sql.adaptive.enabled": "false",
 }
+# A local job is mostly start-up: compiling for peak speed would cost more than it saves (JVM time 23 s, so 14 s).
+_LOCAL_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 DELTA_SETTINGS = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
@@ -49,6 +52,7 @@ def open_session(name: str, *, s3: bool = False, settings: dict[str, str] | None
         master = os.environ.get("SPARK_MASTER", f"local[{cores}]")
         builder = builder.master(master)
         chosen |= LOCAL_SETTINGS | _jar_settings(master, local_jars(s3=s3))
+        chosen["spark.driver.extraJavaOptions"] = f"{_LOCAL_JVM} {archive_options()}".rstrip()
         if s3:
             chosen |= _s3a_settings()
     for key, value in (chosen | (settings or {})).items():
