@@ -29,7 +29,7 @@ from spark_jobs.fetch.partition import FetchPartition
 from spark_jobs.fetch.photo_rows import SetRules, checked_photos, decide_photos, shown_photos
 from spark_jobs.fetch.safety import NONE, SafetyCheck
 from spark_jobs.fetch.settings import FetchSettings
-from spark_jobs.fetch.staging import OUTCOME_DDL, Staging, run_name
+from spark_jobs.fetch.staging import Staging, run_name
 from spark_jobs.fetch.work import live_links, select_orders, select_redriven_orders
 from spark_jobs.job import JobContext, job_parser, run_job
 from spark_jobs.lake import Lake, retry_conflicts
@@ -38,6 +38,9 @@ from spark_jobs.session import open_session
 
 JOB = "fetch_images"
 REASONS = sorted({*FetchReason, *PhotoReason})
+_BROADCAST_PHOTOS = 200_000
+_OUTCOMES = ("fetched", "unchanged", "failed", "gave_up")
+_NONE_LOOKED_AT = {"looked_at": 0} | dict.fromkeys(_OUTCOMES, 0)
 
 
 @dataclass(frozen=True)
@@ -64,13 +67,14 @@ def fetch_images(context: JobContext, arguments: argparse.Namespace) -> Receipt:
     ledger, photos = lake.read(IMAGE_FETCHES), lake.read(IMAGES).drop("stored")
     try:
         outcomes = look_at_links(staging, links, ledger, photos, run, as_of)
-        counts, came = _counts(outcomes)
-        shown = shown_photos(links, ledger, outcomes).localCheckpoint()
+        counts, came = _counts(outcomes) if outcomes else (_NONE_LOOKED_AT, 0)
+        # Checkpointed, not cached: Spark computes what it cached of a table anew when the table is written.
+        shown = shown_photos(links, ledger, outcomes).localCheckpoint(eager=False)
         replaces = bool(run.redrive_reasons)
-        checked = checked_photos(outcomes) if came else None
-        decided = decide_photos(photos, checked, shown, run.set_rules, replaces=replaces).localCheckpoint()
+        checked = checked_photos(outcomes) if outcomes and came else None
+        decided = decide_photos(photos, checked, shown, run.set_rules, replaces=replaces).localCheckpoint(eager=False)
         counts |= record_photos(lake, outcomes, decided, replaces=replaces)
-        if counts["looked_at"]:
+        if outcomes:
             record_ledger(lake, outcomes)
         counts |= _standing(shown, decided)
     finally:
@@ -83,26 +87,28 @@ def fetch_images(context: JobContext, arguments: argparse.Namespace) -> Receipt:
 
 def look_at_links(
     staging: Staging, links: DataFrame, ledger: DataFrame, photos: DataFrame, run: FetchRun, as_of: datetime
-) -> DataFrame:
-    """Fetch and check what is due. Returns one row a link, as they lie in the staging folder."""
+) -> DataFrame | None:
+    """Fetch and check what is due. Returns one row a link, as they lie in the staging folder; None where nothing is due."""
     if run.redrive_reasons:
         orders = select_redriven_orders(links, ledger, photos, run.redrive_reasons)
     else:
         orders = select_orders(links, ledger, as_of)
-    orders = orders.localCheckpoint()
-    if orders.isEmpty():
-        return orders.sparkSession.createDataFrame([], OUTCOME_DDL)
+    orders = orders.localCheckpoint(eager=False)
+    if not orders.count():
+        return None
     partitions = run.partitions or orders.sparkSession.sparkContext.defaultParallelism
     division = Division(partitions, run.settings)
     return staging.fetch(orders, division, FetchPartition(run.settings, run.photo_rules, division, as_of, run.safety))
 
 
-def record_photos(lake: Lake, outcomes: DataFrame, decided: DataFrame, *, replaces: bool) -> dict[str, int]:
+def record_photos(lake: Lake, outcomes: DataFrame | None, decided: DataFrame, *, replaces: bool) -> dict[str, int]:
     """Bring `images` up to date in at most two commits: new photos with their bytes, then old ones whose verdict moved."""
     changes = {row["change"]: int(row["count"]) for row in decided.groupBy("change").count().collect()}
     new, again, moved = (changes.get(change, 0) for change in ("insert", "replace", "update"))
-    if new or again:
+    if outcomes and (new or again):
         taken = decided.where(F.col("change").isin("insert", "replace"))
+        if new + again <= _BROADCAST_PHOTOS:
+            taken = F.broadcast(taken)  # else the photos' bytes would be shuffled to meet their verdicts
         _merge_new_photos(lake, _photo_rows(outcomes, taken), replaces=replaces)
     if moved:
         _merge_verdicts(lake, decided.where(F.col("change") == "update"))
@@ -154,7 +160,7 @@ def _counts(outcomes: DataFrame) -> tuple[dict[str, int], int]:
     """How many links ended how, and how many photos came and were checked."""
     rows = outcomes.groupBy("outcome").agg(F.count("url").alias("links"), F.count("verdict").alias("checked")).collect()
     found = {row["outcome"]: int(row["links"]) for row in rows}
-    named = {name: found.get(name, 0) for name in ("fetched", "unchanged", "failed", "gave_up")}
+    named = {name: found.get(name, 0) for name in _OUTCOMES}
     return {"looked_at": sum(named.values()), **named}, sum(int(row["checked"]) for row in rows)
 
 

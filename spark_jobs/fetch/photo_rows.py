@@ -25,8 +25,11 @@ def checked_photos(outcomes: DataFrame) -> DataFrame:
     return checked.groupBy("content_sha256").agg(first).select("content_sha256", "first.*")
 
 
-def shown_photos(links: DataFrame, ledger: DataFrame, outcomes: DataFrame) -> DataFrame:
+def shown_photos(links: DataFrame, ledger: DataFrame, outcomes: DataFrame | None) -> DataFrame:
     """(url, group_id, title, content_sha256): live links, and the content they will have once the run is recorded."""
+    if outcomes is None:
+        before = ledger.select("url", "content_sha256")
+        return links.select("url", "group_id", "title").join(before, "url", "left")
     looked_at = outcomes.select("url", F.col("content_sha256").alias("new"), F.lit(True).alias("looked_at"))
     before = ledger.select("url", F.col("content_sha256").alias("old"))
     content = F.when(F.col("looked_at"), F.col("new")).otherwise(F.col("old"))
@@ -47,7 +50,7 @@ def decide_photos(
     A content that is there already keeps its own check, unless `replaces`. `change` is insert, replace, update or null;
     `url` is set where the row's own check is to be taken from the run.
     """
-    photos = _own_checks(existing, checked, replaces=replaces).localCheckpoint()
+    photos = _own_checks(existing, checked, replaces=replaces).localCheckpoint(eager=False)
     passing = photos.where(F.col("reason").isNull())
     placeholders = placeholder_hashes(shown, passing, rules.placeholder_products_max)
     decided = photos.join(F.broadcast(placeholders.withColumn("is_placeholder", F.lit(True))), "phash", "left")

@@ -64,6 +64,10 @@ def moved_orders(orders: DataFrame, outcomes: DataFrame) -> DataFrame:
 
 def place_orders(spark: SparkSession, orders: DataFrame, division: Division) -> DataFrame:
     """The orders in `division.partitions` Spark partitions, each where its host's share lies, mixed by hash."""
+    if division.spread == division.partitions:  # every partition has a share of every host: Spark's own hash will do
+        number = F.pmod(F.hash("url"), F.lit(division.partitions)).cast("int")
+        placed = orders.withColumn("partition", number).repartition(division.partitions, "url")
+        return placed.sortWithinPartitions(F.xxhash64("url"))
     planned = orders.mapInArrow(PlannedPartition(division), ORDER_DDL)
     keys = F.array(*(F.lit(key) for key in partition_keys(spark, division.partitions)))
     placed = planned.repartition(division.partitions, keys[F.col("partition")])
