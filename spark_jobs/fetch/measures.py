@@ -14,7 +14,7 @@ _HASH_SIDE = 8
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """`phash` is 64 bits as a signed number, `sharpness` the variance of the Laplacian at 256 pixels (levels²),
+    """`phash` is 64 bits as a signed number, `sharpness` the variance of the Laplacian at 256 to 511 pixels (levels²),
     `spread` the distance in levels between the 1st and the 99th percentile of the grey values."""
 
     phash: int
@@ -67,12 +67,12 @@ def hamming_distance(one: int, other: int) -> int:
 
 
 def _shrunk(grey: Image.Image) -> Image.Image:
-    """At most 256 pixels on its longer side: sharpness depends on the scale."""
-    longest = max(grey.size)
-    if longest <= MEASURED_SIDE_PX:
-        return grey
-    width, height = (max(1, round(side * MEASURED_SIDE_PX / longest)) for side in grey.size)
-    return grey.resize((width, height), Image.Resampling.BOX, reducing_gap=2.0)
+    """256 to 511 pixels on its longer side, if it has them: sharpness depends on the scale.
+
+    By a whole factor: shrinking to a size between costs as much as decoding the photo.
+    """
+    factor = max(grey.size) // MEASURED_SIDE_PX
+    return grey.reduce(factor) if factor > 1 else grey
 
 
 def _cosines() -> NDArray[np.float32]:
