@@ -11,6 +11,7 @@ from pyspark.sql import SparkSession
 from schemas.tables import CATALOG_INTERVALS, CATALOG_QUARANTINE, PRODUCT_IMAGES, PRODUCT_MENTIONS, PRODUCTS
 from spark_jobs.lake import Lake
 from spark_jobs.session import open_session
+from tests.spark_jobs.fetch.fault_server import FaultServer
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -48,3 +49,10 @@ def catalog_lake(lake: Lake, catalog_tables: Path) -> Lake:
 def lake(spark: SparkSession, tmp_path: Path) -> Lake:
     """An empty lake in the test's own folder."""
     return Lake(spark, str(tmp_path / "lake"))
+
+
+@pytest.fixture
+def server() -> Iterator[FaultServer]:
+    """A web server that does what the test tells it, on a port of its own. Mark such tests `full`."""
+    with FaultServer() as running:
+        yield running

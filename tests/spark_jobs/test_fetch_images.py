@@ -35,12 +35,6 @@ pytestmark = pytest.mark.full
 
 
 @pytest.fixture
-def server() -> Iterator[FaultServer]:
-    with FaultServer() as running:
-        yield running
-
-
-@pytest.fixture
 def shop(lake: Lake, tmp_path: Path) -> Shop:
     return Shop(lake, tmp_path)
 

@@ -136,3 +136,15 @@ class FaultServer:
 
 async def _not_found(exchange: Exchange) -> None:
     await exchange.reply(404)
+
+
+async def silent(exchange: Exchange) -> None:
+    """Takes the request and says nothing."""
+    await exchange.until_the_client_leaves()
+
+
+def redirect_to(location: str, status: int = 302) -> Script:
+    async def script(exchange: Exchange) -> None:
+        await exchange.reply(status, b"", Location=location)
+
+    return script
