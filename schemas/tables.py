@@ -144,7 +144,7 @@ IMAGES = Table(
         Column("height", "INT", "upright pixels, as stored"),
         Column("phash", "BIGINT", "64-bit perceptual hash"),
         Column("sharpness", "DOUBLE", "variance of the Laplacian of the grey photo at 256 pixels"),
-        Column("safety_score", "DOUBLE", "0 safe to 1 unsafe; null where the model cannot tell"),
+        Column("safety_score", "DOUBLE", "0 safe to 1 unsafe; null where no check ran, or it cannot tell"),
         Column("near_duplicate_of", "STRING", "smallest content_sha256 within the Hamming distance; null if none"),
         Column("detail", "STRING", "what the decoder said, cut at 200 characters"),
         Column(

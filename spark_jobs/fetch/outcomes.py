@@ -83,6 +83,9 @@ def outcome_row(visit: Visit, ledger: LedgerRow | None, photo: CheckedPhoto | No
 
 
 def outcome_batch(rows: Sequence[dict[str, Any]]) -> pa.RecordBatch:
-    """Rows as one Arrow batch."""
-    columns = [pa.array([row.get(field.name) for row in rows], field.type) for field in OUTCOME_SCHEMA]
+    """Rows as one Arrow batch; a number that is none, such as the score of a photo that no check can judge, is null."""
+    columns = [
+        pa.array([row.get(field.name) for row in rows], field.type, from_pandas=pa.types.is_floating(field.type))
+        for field in OUTCOME_SCHEMA
+    ]
     return pa.RecordBatch.from_arrays(columns, schema=OUTCOME_SCHEMA)
