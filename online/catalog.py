@@ -1,4 +1,4 @@
-"""The items of a snapshot, made ready for lookups: row → group, product → rows, row → tile."""
+"""The items of a snapshot, made ready for lookups: product → rows, row → tile, and columns to filter and rank by."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,24 +8,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from retrieval.item_columns import ItemColumns
+
 Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Catalog:
-    """`items` has one row a photo; `group_codes` (rows,) int32 numbers the product group of each row."""
+    """`items` has one row a photo."""
 
     items: Any
-    group_codes: NDArray[np.int32]
-    group_count: int
+    columns: ItemColumns
 
     @classmethod
     def of(cls, items: Any) -> "Catalog":
-        """A product without a group is a group of its own."""
-        groups = pc.coalesce(items.column("group_id"), items.column("product_id"))
-        encoded = (groups.combine_chunks() if isinstance(groups, pa.ChunkedArray) else groups).dictionary_encode()
-        codes = np.ascontiguousarray(encoded.indices.to_numpy(zero_copy_only=False), dtype=np.int32)
-        return cls(items, codes, len(encoded.dictionary))
+        columns = ItemColumns.of(items)
+        pa.default_memory_pool().release_unused()  # what making them took
+        return cls(items, columns)
 
     def rows_of_product(self, product_id: str) -> Rows:
         """The rows of a product's photos; empty where there is no such product."""

@@ -8,11 +8,14 @@ from flask import Request
 from pydantic import BaseModel, ValidationError
 
 from online.problems import BAD_JSON, INVALID_FIELDS, ONE_QUERY, UNSUPPORTED_MEDIA_TYPE, ProblemRaised
-from schemas.api import ClickRequest, FieldError, SearchRequest
+from schemas.api import ClickRequest, FieldError, Filters, SearchRequest
 
 MULTIPART = "multipart/form-data"
 URLENCODED = "application/x-www-form-urlencoded"
 JSON = "application/json"
+
+OBJECT_PARTS: dict[str, type[BaseModel]] = {"filters": Filters}
+"""What a form carries as JSON."""
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -26,6 +29,7 @@ class Question:
     product_id: str | None
     k: int
     user_id: str | None
+    filters: Filters | None = None
 
     @property
     def kind(self) -> str:
@@ -50,7 +54,7 @@ def parse_search(request: Request) -> Question:
         found = " and ".join(given) or "none"
         errors = [FieldError(field=name, message=f"exactly one of {', '.join(asked)}") for name in given]
         raise ProblemRaised(ONE_QUERY, f"{found} given: send exactly one of {', '.join(asked)}", errors)
-    return Question(photo, fields.text, fields.product_id, fields.k, fields.user_id)
+    return Question(photo, fields.text, fields.product_id, fields.k, fields.user_id, fields.filters)
 
 
 def parse_click(request: Request) -> ClickRequest:
@@ -81,10 +85,24 @@ def _read_form(request: Request, model: type[Model]) -> Model:
     twice = [name for name, values in request.form.lists() if len(values) > 1]
     if twice:
         raise _wrong_fields([FieldError(field=name, message="given more than once") for name in twice])
+    given: dict[str, Any] = {name: value for name, value in request.form.items() if value.strip()}
+    given |= {name: _read_part(name, given[name], part) for name, part in OBJECT_PARTS.items() if name in given}
     try:
-        return model.model_validate({name: value for name, value in request.form.items() if value.strip()})
+        return model.model_validate(given)
     except ValidationError as error:
         raise _invalid(error) from None
+
+
+def _read_part(name: str, text: str, model: type[BaseModel]) -> BaseModel:
+    """A part of a form that holds a JSON object; its types must be right as they stand."""
+    try:
+        found: Any = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _wrong_fields([FieldError(field=name, message=f"must be JSON: {_one_line(error)}")]) from None
+    try:
+        return model.model_validate(found, strict=True)
+    except ValidationError as error:
+        raise _invalid(error, (name,)) from None
 
 
 def _read_photo(request: Request) -> bytes | None:
@@ -105,10 +123,13 @@ def _unsupported(request: Request, *taken: str) -> ProblemRaised:
     return ProblemRaised(UNSUPPORTED_MEDIA_TYPE, f"the body has {found}: send {' or '.join(taken)}")
 
 
-def _invalid(error: ValidationError) -> ProblemRaised:
+def _invalid(error: ValidationError, within: tuple[str, ...] = ()) -> ProblemRaised:
     return _wrong_fields(
         [
-            FieldError(field=".".join(str(part) for part in line["loc"])[:100] or "body", message=line["msg"])
+            FieldError(
+                field=".".join(str(part) for part in (*within, *line["loc"]))[:100] or "body",
+                message=line["msg"].removeprefix("Value error, "),
+            )
             for line in error.errors(include_url=False, include_input=False, include_context=False)
         ]
     )

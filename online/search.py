@@ -1,13 +1,11 @@
-"""From a question to the best product groups: vector → candidates → best photo a group → the first k.
-
-Later steps have their place: filters narrow `rows` before `nearest_groups`, ranking reorders its answer.
-"""
+"""From a question to the best product groups: vector → filters → candidates → best photo a group → the first k."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from online.filtering import rows_that_pass
 from online.parsing import Question
 from online.problems import (
     PHOTO_REJECTED,
@@ -17,7 +15,9 @@ from online.problems import (
 )  # fmt: skip
 from online.snapshot import Snapshot
 from online.stopwatch import Stopwatch
+from retrieval.candidates import find_candidates
 from retrieval.encoder import Vectors, unit_rows
+from retrieval.item_columns import Codes, Mask
 from retrieval.photos import PhotoLimits, decode_photo, photo_format
 from retrieval.preprocess import to_pixels
 from retrieval.segments import QueryKind
@@ -25,9 +25,7 @@ from schemas.api import FieldError, SearchResult
 from schemas.errors import ModelUnavailable, PhotoRejected
 from schemas.reasons import PhotoReason
 
-CANDIDATE_STEPS = (500, 2_000)
 ASPECT_MAX = 20
-SCAN_BLOCK_ROWS = 65_536
 JPEG_LIMITS = PhotoLimits(max_pixels=64_000_000)
 OTHER_LIMITS = PhotoLimits(max_pixels=16_000_000)
 
@@ -47,8 +45,12 @@ class Query:
 def answer_question(snapshot: Snapshot, question: Question, stopwatch: Stopwatch) -> list[SearchResult]:
     """The best groups, best first, at most `question.k`. Raises ProblemRaised."""
     query = make_query(snapshot, question, stopwatch)
+    mask = None
+    if question.filters is not None:
+        with stopwatch.stage("filter"):
+            mask = rows_that_pass(snapshot.catalog.columns, question.filters)
     with stopwatch.stage("search"):
-        scores, rows = nearest_groups(snapshot, query, question.k)
+        scores, rows = nearest_groups(snapshot, query, question.k, mask)
     with stopwatch.stage("read"):
         return read_results(snapshot, scores, rows)
 
@@ -63,45 +65,23 @@ def make_query(snapshot: Snapshot, question: Question, stopwatch: Stopwatch) -> 
     return _product_query(snapshot, question.product_id)
 
 
-def nearest_groups(snapshot: Snapshot, query: Query, k: int) -> tuple[Float32, Int64]:
+def nearest_groups(snapshot: Snapshot, query: Query, k: int, mask: Mask | None = None) -> tuple[Float32, Int64]:
     """The best row of each of the k best groups: scores (m,) float32, best first, and rows (m,) int64.
 
-    m is k wherever k groups exist: candidates widen from 500 rows to 2,000, then every row is scored.
+    m is k wherever k groups exist among the rows of `mask`.
     """
-    catalog, segment = snapshot.catalog, snapshot.segment
-    wanted = min(k, catalog.group_count - (query.left_out is not None))
-    if wanted <= 0:
-        return np.empty(0, np.float32), np.empty(0, np.int64)
-    for width in CANDIDATE_STEPS:
-        scores, rows = segment.search(query.unit_vector, min(width, segment.manifest.rows), query.kind)
-        best = best_of_groups(scores[0], rows[0], catalog.group_codes, wanted, query.left_out)
-        if len(best[1]) == wanted:
-            return best
-    scores = score_all(segment.vectors, query.unit_vector[0])
-    order = np.argsort(-scores, kind="stable").astype(np.int64)
-    return best_of_groups(scores[order], order, catalog.group_codes, wanted, query.left_out)
+    groups, manifest = snapshot.catalog.columns.groups, snapshot.segment.manifest
+    hidden = None if query.left_out is None else np.array([query.left_out], np.int32)
+    parameters = manifest.text_search if query.kind == "text" else manifest.photo_search
+    found = find_candidates(snapshot.segment, query.unit_vector[0], k, groups, parameters, mask, hidden)
+    return best_of_groups(found.scores, found.rows, groups, k)
 
 
-def best_of_groups(
-    scores: Float32, rows: Int64, group_codes: NDArray[np.int32], k: int, left_out: int | None = None
-) -> tuple[Float32, Int64]:
-    """The first row of each group, for rows (n,) that come best first; rows of -1 are no rows."""
-    real = rows >= 0
-    scores, rows = scores[real], rows[real]
-    _, first = np.unique(group_codes[rows], return_index=True)
+def best_of_groups(scores: Float32, rows: Int64, groups: Codes, k: int) -> tuple[Float32, Int64]:
+    """The first row of each group, for rows (n,) that come best first."""
+    _, first = np.unique(groups[rows], return_index=True)
     first.sort()
-    if left_out is not None:
-        first = first[group_codes[rows[first]] != left_out]
     return scores[first[:k]], rows[first[:k]]
-
-
-def score_all(vectors: NDArray[np.float16], unit_vector: Float32) -> Float32:
-    """The score of every row (rows,) float32, read in blocks so that a memory map stays one."""
-    scores = np.empty(len(vectors), dtype=np.float32)
-    for start in range(0, len(vectors), SCAN_BLOCK_ROWS):
-        block = np.asarray(vectors[start : start + SCAN_BLOCK_ROWS], dtype=np.float32)
-        scores[start : start + len(block)] = block @ unit_vector
-    return scores
 
 
 def read_results(snapshot: Snapshot, scores: Float32, rows: Int64) -> list[SearchResult]:
@@ -165,4 +145,4 @@ def _product_query(snapshot: Snapshot, product_id: str) -> Query:
         raise ProblemRaised(PRODUCT_NOT_FOUND, detail, [FieldError(field="product_id", message="not in the index")])
     vectors = np.stack([snapshot.segment.vector_of(int(row)) for row in rows])
     mean = vectors.mean(axis=0, keepdims=True)
-    return Query(unit_rows(mean), "photo", int(snapshot.catalog.group_codes[rows[0]]))
+    return Query(unit_rows(mean), "photo", int(snapshot.catalog.columns.groups[rows[0]]))

@@ -11,6 +11,8 @@ Int64 = NDArray[np.int64]
 
 NO_ROW = -1
 _BLOCK_ROWS = 32_768
+_SMALL_BLOCK_ROWS = 4_096
+_FEW_QUERIES = 4
 
 
 def exact_search(
@@ -24,14 +26,24 @@ def exact_search(
     queries = np.ascontiguousarray(unit_vectors, dtype=np.float32)
     best = np.full((len(queries), k), -np.inf, np.float32), np.full((len(queries), k), NO_ROW, np.int64)
     total = len(vectors) if rows is None else len(rows)
-    for start in range(0, total, _BLOCK_ROWS):
-        stop = min(start + _BLOCK_ROWS, total)
+    step = _BLOCK_ROWS if len(queries) > _FEW_QUERIES else _SMALL_BLOCK_ROWS
+    for start in range(0, total, step):
+        stop = min(start + step, total)
         chosen = slice(start, stop) if rows is None else rows[start:stop]
-        block = np.ascontiguousarray(vectors[chosen], dtype=np.float32)
-        scores, found = faiss.knn(queries, block, min(k, len(block)), metric=faiss.METRIC_INNER_PRODUCT)
+        scores, found = _search_block(vectors[chosen], queries, min(k, stop - start))
         found = found + start if rows is None else rows[start:stop][found]
         best = best_k(np.hstack([best[0], scores]), np.hstack([best[1], found]), k)
     return best
+
+
+def _search_block(block: NDArray[Any], queries: Float32, k: int) -> tuple[Float32, Int64]:
+    """Few queries are scored on float16 rows as they are: widening them would take longer than scoring."""
+    if len(queries) <= _FEW_QUERIES and block.dtype == np.float16:
+        scanner = faiss.IndexScalarQuantizer(block.shape[1], faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
+        scanner.add_sa_codes(np.ascontiguousarray(block).view(np.uint8))
+        return scanner.search(queries, k)  # type: ignore[no-any-return]
+    wide = np.ascontiguousarray(block, dtype=np.float32)
+    return faiss.knn(queries, wide, k, metric=faiss.METRIC_INNER_PRODUCT)  # type: ignore[no-any-return]
 
 
 def best_k(scores: Float32, rows: Int64, k: int) -> tuple[Float32, Int64]:

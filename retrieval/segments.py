@@ -13,6 +13,7 @@ so that all workers of a machine share one copy.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,13 +24,14 @@ from numpy.typing import NDArray
 from retrieval.build_folder import read_verified_manifest
 from retrieval.exact import NO_ROW, Float32, Int64, best_k, exact_search, rescore
 from retrieval.item_table import map_items
+from retrieval.planner import Plan, plan_filtered, plan_unfiltered
 from schemas.errors import Corrupt
 from schemas.manifest import INDEX_FILE, ITEMS_FILE, VECTORS_FILE, Manifest, SearchParameters
 
 QueryKind = Literal["photo", "text"]
 
-EXACT_ROWS = 5_000
-"""As many chosen rows or fewer are scored one by one: some 1.5 ms a thousand (bench.index)."""
+GATHERED_ROWS = 500
+"""As many chosen rows or fewer are read one by one; for more, FAISS passes over the index with a selector sooner."""
 
 
 @dataclass(frozen=True)
@@ -73,27 +75,56 @@ class Segment:
             parameters = self.manifest.text_search if kind == "text" else self.manifest.photo_search
         if rows is None:
             return self._search_lists(queries, k, parameters, parameters.nprobe, None)
-        return self._search_rows(queries, k, parameters, np.ascontiguousarray(rows, dtype=np.int64))
+        chosen = np.ascontiguousarray(rows, dtype=np.int64)
+        answers = [self.search_planned(query, k, parameters, chosen)[:2] for query in queries]
+        return np.vstack([_filled(scores, k, -np.inf) for scores, _ in answers]), np.vstack(
+            [_filled(found, k, NO_ROW) for _, found in answers]
+        )
 
-    def _search_rows(
-        self, queries: Float32, k: int, parameters: SearchParameters, rows: Int64
-    ) -> tuple[Float32, Int64]:
-        """Few rows are scanned; for many, each query probes until it has seen as many of them as it would see unfiltered."""
-        if len(rows) <= EXACT_ROWS:
-            return exact_search(self.vectors, queries, k, rows)
-        selector = faiss.IDSelectorBitmap(_bitmap(rows, self.manifest.rows))  # type: ignore[call-arg,arg-type]
-        if self.list_starts is None:
-            return self._search_lists(queries, k, parameters, 0, selector)
-        nlist = len(self.list_starts) - 1
-        matches_in_list = np.diff(np.searchsorted(rows, self.list_starts))
-        enough = min(len(rows), int(np.ceil(parameters.nprobe * self.manifest.rows / nlist)))
-        answers = []
-        for query in queries[:, np.newaxis]:
-            _, lists = self.index.quantizer.search(query, nlist)
-            seen = np.cumsum(matches_in_list[lists[0]])
-            nprobe = max(parameters.nprobe, int(np.searchsorted(seen, enough)) + 1)
-            answers.append(self._search_lists(query, k, parameters, min(nprobe, nlist), selector))
-        return np.vstack([scores for scores, _ in answers]), np.vstack([found for _, found in answers])
+    def search_planned(
+        self, query: Float32, k: int, parameters: SearchParameters, rows: Int64 | None = None, probe_factor: int = 1
+    ) -> tuple[Float32, Int64, Plan]:
+        """The k best rows for one unit query (dimension,), by the way that suits the filters, and that way.
+
+        `rows`, sorted and without repeats, limits the search to those rows. Without them `probe_factor` times the tuned
+        lists are probed. Returns scores (m,) float32, best first, and rows (m,) int64; m is below k where fewer came.
+        """
+        queries = np.ascontiguousarray(query, dtype=np.float32).reshape(1, -1)
+        nlist = 0 if self.list_starts is None else len(self.list_starts) - 1
+        nprobe = min(parameters.nprobe * probe_factor, nlist)
+        if rows is None:
+            plan = plan_unfiltered(self.manifest.rows, nprobe, nlist)
+            return *_without_gaps(self._search_lists(queries, k, parameters, nprobe, None)), plan
+        starts = self.list_starts
+        count_by_nearness = None if starts is None else partial(self._count_by_nearness, queries, rows, starts)
+        plan = plan_filtered(len(rows), self.manifest.rows, nprobe, count_by_nearness)
+        if plan.path in ("nothing", "exact", "scan_few", "scan_all"):
+            return *self.scan(query, k, rows), plan
+        return *_without_gaps(self._search_lists(queries, k, parameters, plan.nprobe, self._selector(rows))), plan
+
+    def scan(self, query: Float32, k: int, rows: Int64) -> tuple[Float32, Int64]:
+        """The k best of the sorted `rows` by their exact scores: scores (m,) float32 and rows (m,) int64, m = min(k, rows).
+
+        FAISS reads the codes where they are the stored vectors; else they are read from `vectors`.
+        """
+        queries = np.ascontiguousarray(query, dtype=np.float32).reshape(1, -1)
+        k = min(k, len(rows))
+        if not k:
+            return np.empty(0, np.float32), np.empty(0, np.int64)
+        if len(rows) <= GATHERED_ROWS or self.manifest.index_kind == "ivf_rabitq":
+            scores, found = exact_search(self.vectors, queries, k, rows)
+            return scores[0], found[0]
+        nlist = 0 if self.list_starts is None else len(self.list_starts) - 1
+        selector = self._selector(rows) if len(rows) < self.manifest.rows else None
+        return _without_gaps(self._search_lists(queries, k, SearchParameters(), nlist, selector))
+
+    def _count_by_nearness(self, queries: Float32, rows: Int64, list_starts: Int64) -> Int64:
+        """How many of the rows each list holds, the list nearest to the query first."""
+        _, lists = self.index.quantizer.search(queries, len(list_starts) - 1)
+        return np.asarray(np.diff(np.searchsorted(rows, list_starts))[lists[0]], dtype=np.int64)
+
+    def _selector(self, rows: Int64) -> Any:
+        return faiss.IDSelectorBitmap(_bitmap(rows, self.manifest.rows))  # type: ignore[call-arg,arg-type]
 
     def _search_lists(
         self, queries: Float32, k: int, parameters: SearchParameters, nprobe: int, selector: Any
@@ -151,6 +182,17 @@ def _list_starts(index: Any, manifest: Manifest) -> Int64 | None:
         return None
     sizes = [index.get_list_size(number) for number in range(index.nlist)]
     return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+
+
+def _without_gaps(answer: tuple[Float32, Int64]) -> tuple[Float32, Int64]:
+    """The rows that were found for the one query."""
+    scores, rows = answer[0][0], answer[1][0]
+    there = rows != NO_ROW
+    return scores[there], rows[there]
+
+
+def _filled(values: Any, length: int, filler: float) -> Any:
+    return np.concatenate([values, np.full(length - len(values), filler, values.dtype)])
 
 
 def _bitmap(rows: Int64, total: int) -> NDArray[np.uint8]:

@@ -93,7 +93,7 @@ def test_products_without_a_group_are_groups_of_their_own(store: FolderStore, tm
     cache = HostCache(store, tmp_path / "cache", 2)
     with cache.locked():
         catalog = Catalog.of(open_build(cache.build_folder("b1")).items)
-    assert catalog.group_count == 4
-    assert catalog.group_codes[0] == catalog.group_codes[1] == catalog.group_codes[2]
+    assert catalog.columns.group_count == 4
+    assert catalog.columns.groups[0] == catalog.columns.groups[1] == catalog.columns.groups[2]
     assert catalog.rows_of_product("shirt-red").tolist() == [0, 1]
     assert catalog.rows_of_product("nothing").tolist() == []

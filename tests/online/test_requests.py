@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 
 import pytest
 from flask.testing import FlaskClient
@@ -41,6 +42,10 @@ def fields_of(answer: object) -> list[str]:
         ({"text": "red", "colour": "red"}, "colour"),
         ({"text": "red", "user_id": ""}, "user_id"),
         ({"text": "\ud800"}, "text"),
+        ({"text": "red", "filters": []}, "filters"),
+        ({"text": "red", "filters": {"shape": {"equals": "x"}}}, "filters.shape"),
+        ({"text": "red", "filters": {"category": {"in": []}}}, "filters.category.in"),
+        ({"text": "red", "filters": {"price": {"min": math.nan}}}, "filters.price.min"),
     ],
 )
 def test_a_wrong_field_is_named(client: FlaskClient, body: dict[str, object], field: str) -> None:
@@ -86,6 +91,22 @@ def test_a_photo_sent_as_text_is_told_to_be_a_file(client: FlaskClient) -> None:
 
 def test_a_field_given_twice_is_named(client: FlaskClient) -> None:
     assert fields_of(client.post("/search", data={"text": "red", "k": ["1", "2"]})) == ["k"]
+
+
+@pytest.mark.parametrize(
+    ("filters", "field"),
+    [
+        ("{", "filters"),
+        ("[1]", "filters"),
+        ("[" * 10_000, "filters"),
+        ('{"price": {"min": "5"}}', "filters.price.min"),
+        ('{"price": {"min": NaN}}', "filters.price.min"),
+        ('{"in_stock": "yes"}', "filters.in_stock"),
+    ],
+)
+def test_a_wrong_filter_in_a_form_is_named(client: FlaskClient, filters: str, field: str) -> None:
+    answer = client.post("/search", data={"text": "red", "filters": filters})
+    assert (answer.status_code, fields_of(answer)) == (422, [field])
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "", "application/xml", "image/jpeg"])

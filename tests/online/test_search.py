@@ -1,6 +1,7 @@
 """POST /search over the tiny shop."""
 
 import io
+import json
 import struct
 import zlib
 from pathlib import Path
@@ -12,7 +13,7 @@ from flask_openapi3.openapi import OpenAPI
 from PIL import Image
 from werkzeug.test import TestResponse
 
-from online.search import Query, best_of_groups, nearest_groups
+from online.search import Query, nearest_groups
 from online.searcher import Searcher
 from retrieval.objects import FolderStore
 from tests.online.tiny_shop import COLOURS, SHOP, Item, photo_of, point_at, put_build, vector_of
@@ -153,9 +154,21 @@ def test_a_query_is_answered_as_brute_force_would(searcher: Searcher) -> None:
     assert scores == pytest.approx(brute[rows], abs=1e-3)
 
 
-def test_rows_that_are_none_are_no_results() -> None:
-    scores, rows = best_of_groups(
-        np.array([0.9, 0.8, -np.inf], np.float32), np.array([1, 0, -1]), np.array([5, 6], np.int32), k=3
-    )
-    assert rows.tolist() == [1, 0]
-    assert len(scores) == 2
+@pytest.mark.parametrize(
+    ("filters", "groups"),
+    [
+        ({"category": {"equals": "hats"}}, ["hat-yellow"]),
+        ({"price": {"max": 20}}, ["shirt"]),
+        ({"attributes": {"material": {"equals": "wool"}}}, ["sock-green"]),
+        ({"in_stock": True}, []),
+        ({"category": {"not": {"equals": "hats"}}}, ["shirt", "coat-black", "sock-green"]),
+    ],
+)
+def test_only_products_that_pass_the_filters_are_found(
+    client: FlaskClient, filters: dict[str, object], groups: list[str]
+) -> None:
+    asked = {"text": "red", "k": 50, "filters": filters}
+    results = client.post("/search", json=asked).get_json()["results"]
+    assert sorted(result["group_id"] for result in results) == sorted(groups)
+    form = {**asked, "filters": json.dumps(filters)}
+    assert client.post("/search", data=form).get_json()["results"] == results

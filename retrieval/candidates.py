@@ -1,0 +1,90 @@
+"""Candidates for k groups of variants: wider and wider searches, until k groups are among them or there are no more."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.exact import Float32, Int64
+from retrieval.item_columns import Codes, Mask
+from retrieval.planner import Plan
+from retrieval.segments import Segment
+from schemas.manifest import SearchParameters
+
+WIDTHS = (500, 2_000)
+PROBES_WIDENED = 4
+"""A wider search probes as many times more lists."""
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The rows that ranking chooses from: `scores` (n,) float32 cosines, best first, and `rows` (n,) int64.
+
+    `complete` says that they are all the rows there are under the filters.
+    """
+
+    scores: Float32
+    rows: Int64
+    plan: Plan
+    complete: bool
+
+
+def find_candidates(
+    segment: Segment,
+    unit_vector: Float32,
+    groups_wanted: int,
+    groups: Codes,
+    parameters: SearchParameters,
+    mask: Mask | None = None,
+    hidden_groups: NDArray[np.int32] | None = None,
+) -> Candidates:
+    """The nearest rows to a query (dimension,), of at least `groups_wanted` groups wherever so many exist.
+
+    `groups` (rows,) numbers the group of each row; rows of `hidden_groups` are left out; `mask` (rows,) says which rows
+    may be found at all.
+    """
+    rows = None if mask is None else np.flatnonzero(mask).astype(np.int64)
+    matched = segment.manifest.rows if rows is None else len(rows)
+    hidden = np.empty(0, np.int32) if hidden_groups is None else hidden_groups
+    for step, width in enumerate(WIDTHS):
+        scores, found, plan = segment.search_planned(
+            unit_vector, min(width + 2 * len(hidden), matched), parameters, rows, PROBES_WIDENED**step
+        )
+        complete = len(found) == matched
+        kept = ~np.isin(groups[found], hidden)
+        scores, found = scores[kept], found[kept]
+        if complete or _count(groups, found) >= groups_wanted:
+            return Candidates(scores, found, replace(plan, candidates=len(found)), complete)
+    allowed = np.ones(segment.manifest.rows, dtype=bool) if mask is None else mask.copy()
+    return _scan_for_groups(segment, unit_vector, groups_wanted, groups, _without(allowed, groups, hidden), matched)
+
+
+def _scan_for_groups(
+    segment: Segment, unit_vector: Float32, groups_wanted: int, groups: Codes, allowed: Mask, matched: int
+) -> Candidates:
+    """Score every allowed row, and again without the groups found, until there are enough groups or no more rows.
+
+    A crowd of photos of one group takes one pass; each pass finds the best rows of groups that no pass found before.
+    """
+    scores, rows = np.empty(0, np.float32), np.empty(0, np.int64)
+    complete = False
+    while not complete and _count(groups, rows) < groups_wanted:
+        left = np.flatnonzero(allowed).astype(np.int64)
+        more_scores, more = segment.scan(unit_vector, min(WIDTHS[-1], len(left)), left)
+        complete = len(more) == len(left)
+        scores, rows = np.concatenate([scores, more_scores]), np.concatenate([rows, more])
+        allowed = _without(allowed, groups, groups[more])
+    why = f"candidates of {WIDTHS[-1]} rows held fewer than {groups_wanted} groups: each of {matched} rows is scored"
+    return Candidates(scores, rows, Plan("scan_all", why, matched, candidates=len(rows)), complete)
+
+
+def _count(groups: Codes, rows: Int64) -> int:
+    return len(np.unique(groups[rows]))
+
+
+def _without(allowed: Mask, groups: Codes, refused: NDArray[np.int32]) -> Mask:
+    if not len(refused):
+        return allowed
+    table = np.zeros(int(groups.max()) + 1, dtype=bool)
+    table[refused] = True
+    return np.asarray(allowed & ~table[groups])

@@ -1,0 +1,92 @@
+"""How a search under filters is run, so that filters do not cost recall.
+
+Few matching rows are scored one by one. For many, lists are probed with a selector, as long as the lists near the query
+hold their share of the matches; probing then goes on until as many matches were seen as a search without filters sees
+rows. Where the matches are elsewhere (filters opposed to the query), or probing would read much of the index anyway,
+every match is scored.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Path = Literal["nothing", "exact", "probe", "probe_more", "scan_few", "scan_all"]
+
+FEW_ROWS = 5_000
+"""As many matching rows or fewer are scored one by one, in a few milliseconds."""
+
+NEARBY_FACTOR = 4
+"""The matches must begin to show within this many times the tuned probes."""
+
+SHARE_MIN = 0.5
+"""Of the matches expected in the probed lists, this share must be there."""
+
+PROBED_SHARE_MAX = 0.25
+"""Beyond this share of the lists, scoring every match costs no more than probing."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one search was run, and why. `nprobe` is 0 where no lists were probed; `candidates` is how many rows came."""
+
+    path: Path
+    why: str
+    rows_matched: int
+    nprobe: int = 0
+    candidates: int = 0
+
+
+def plan_unfiltered(rows: int, nprobe: int, nlist: int) -> Plan:
+    """`nlist` 0 stands for an exact index."""
+    if not nlist:
+        return Plan("exact", f"an exact index: all {rows} rows are scored", rows)
+    if nprobe >= nlist:
+        return Plan("scan_all", f"all {nlist} lists are probed", rows, nlist)
+    return Plan("probe", f"no filters: {nprobe} of {nlist} lists, as tuned or widened", rows, nprobe)
+
+
+def plan_filtered(
+    matched: int, rows: int, nprobe: int, count_by_nearness: Callable[[], NDArray[np.int64]] | None
+) -> Plan:
+    """The way to search `matched` of `rows` rows.
+
+    `count_by_nearness` gives the number of matches in each list (nlist,) int64, the list nearest to the query first;
+    None for an exact index. `nprobe` is what was tuned without filters.
+    """
+    if matched == 0:
+        return Plan("nothing", "no row passes the filters", 0)
+    if matched <= FEW_ROWS:
+        return Plan("scan_few", f"{matched} rows pass the filters: each is scored", matched)
+    if count_by_nearness is None:
+        return Plan("exact", f"an exact index: each of {matched} rows that pass the filters is scored", matched)
+    seen = np.cumsum(count_by_nearness())
+    nlist = len(seen)
+    near = _probes_where_matches_show(seen, matched, nprobe)
+    if near is None:
+        why = f"the lists near the query hold less than half of their share of {matched} matches: each is scored"
+        return Plan("scan_all", why, matched)
+    enough = min(matched, int(np.ceil(nprobe * rows / nlist)))
+    wanted = max(near, int(np.searchsorted(seen, enough)) + 1)
+    if wanted > max(nprobe, PROBED_SHARE_MAX * nlist):
+        return Plan(
+            "scan_all", f"{wanted} of {nlist} lists would be probed: each of {matched} matches is scored", matched
+        )
+    if wanted == nprobe:
+        return Plan(
+            "probe", f"{matched} matches lie near the query: {nprobe} of {nlist} lists, as tuned", matched, nprobe
+        )
+    why = f"{wanted} of {nlist} lists instead of {nprobe}, until {enough} of {matched} matches were seen"
+    return Plan("probe_more", why, matched, wanted)
+
+
+def _probes_where_matches_show(seen: NDArray[np.int64], matched: int, nprobe: int) -> int | None:
+    """The fewest probes, by doubling, that hold their share of the matches; None where they lie elsewhere."""
+    probes = min(nprobe, len(seen))
+    while probes <= min(NEARBY_FACTOR * nprobe, len(seen)):
+        if seen[probes - 1] >= SHARE_MIN * matched * probes / len(seen):
+            return probes
+        probes *= 2
+    return None

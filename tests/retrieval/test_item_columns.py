@@ -1,0 +1,65 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from retrieval.item_columns import ItemColumns
+from retrieval.item_table import conform_items
+
+
+def columns_of(**columns: list[object]) -> ItemColumns:
+    rows = len(next(iter(columns.values())))
+    table = {"product_id": pa.array([f"p{row}" for row in range(rows)])}
+    for name, values in columns.items():
+        table[name] = pa.array(values, pa.map_(pa.string(), pa.string()) if name == "attributes" else None)
+    return ItemColumns.of(conform_items(pa.table(table)))
+
+
+def test_a_product_without_a_group_is_a_group_of_its_own() -> None:
+    columns = columns_of(group_id=["a", None, "a", "p1"])
+    assert columns.groups.tolist() == [0, 1, 0, 1]
+    assert columns.group_count == 2
+
+
+def test_words_are_found_by_value_and_a_row_without_one_has_none() -> None:
+    columns = columns_of(colour=["red", None, "blue", "red"])
+    assert columns.colour.rows_with(["red"]).tolist() == [True, False, False, True]
+    assert columns.colour.rows_with(["blue", "unheard of"]).tolist() == [False, False, True, False]
+    assert not columns.colour.rows_with([]).any()
+
+
+def test_attributes_are_found_by_name_and_value() -> None:
+    columns = columns_of(attributes=[[("fit", "slim"), ("size", "M")], None, [], [("size", "L")], [("size", "M")]])
+    assert set(columns.attributes) == {"fit", "size"}
+    assert columns.attributes["size"].rows_with(["M"]).tolist() == [True, False, False, False, True]
+    assert columns.attributes["size"].rows_with(["M", "L"]).tolist() == [True, False, False, True, True]
+    assert columns.attributes["fit"].rows_with(["slim"]).tolist() == [True, False, False, False, False]
+
+
+def test_an_attribute_that_is_a_number_is_found_by_range_and_one_with_a_unit_is_not() -> None:
+    columns = columns_of(attributes=[[("heel", text)] for text in ("5", "7.5", " 9 ", "-1", "5 cm", "", "nan", "1e3")])
+    assert columns.attributes["heel"].rows_between(5, 9).tolist() == [True, True, True] + [False] * 5
+    assert columns.attributes["heel"].rows_between(-np.inf, np.inf).sum() == 4
+
+
+def test_attributes_of_a_slice_are_those_of_its_rows() -> None:
+    table = conform_items(pa.table({
+        "product_id": ["a", "b", "c"],
+        "attributes": pa.array([[("k", "1")], [("k", "2")], [("k", "3")]], pa.map_(pa.string(), pa.string())),
+    }))  # fmt: skip
+    columns = ItemColumns.of(table.slice(1))
+    assert columns.attributes["k"].rows_with(["1"]).tolist() == [False, False]
+    assert columns.attributes["k"].rows_with(["3"]).tolist() == [False, True]
+
+
+def test_missing_numbers_are_no_numbers() -> None:
+    columns = columns_of(price=[1.5, None], in_stock=[True, None], created_at=[None, np.datetime64("1970-01-03", "us")])
+    assert columns.price.tolist() == pytest.approx([1.5, np.nan], nan_ok=True)
+    assert columns.in_stock.tolist() == [1, -1]
+    assert columns.created_day.tolist() == pytest.approx([np.nan, 2.0], nan_ok=True)
+
+
+def test_a_table_without_any_value_has_columns_all_the_same() -> None:
+    columns = columns_of(product_id=["a"])
+    assert columns.attributes == {}
+    assert columns.category.values == ()
+    assert not columns.category.rows_with(["x"]).any()
