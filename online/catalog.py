@@ -1,5 +1,6 @@
 """The items of a snapshot, made ready for lookups: product → rows, row → tile, and columns to filter and rank by."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,10 +27,14 @@ class Catalog:
         pa.default_memory_pool().release_unused()  # what making them took
         return cls(items, columns)
 
-    def rows_of_product(self, product_id: str) -> Rows:
-        """The rows of a product's photos; empty where there is no such product."""
-        found = pc.equal(self.items.column("product_id"), product_id)
-        return np.flatnonzero(found.fill_null(False).to_numpy()).astype(np.int64)
+    def rows_of_products(self, product_ids: Collection[str]) -> dict[str, Rows]:
+        """The rows of each product's photos; without those that are not there."""
+        column = self.items.column("product_id")
+        rows = np.flatnonzero(pc.is_in(column, pa.array(list(product_ids), pa.string())).to_numpy()).astype(np.int64)
+        found: dict[str, list[int]] = {}
+        for row, product_id in zip(rows.tolist(), column.take(pa.array(rows)).to_pylist(), strict=True):
+            found.setdefault(product_id, []).append(row)
+        return {product_id: np.array(each, np.int64) for product_id, each in found.items()}
 
     def tiles(self, rows: Rows) -> list[dict[str, Any]]:
         """The item columns of the rows, in their order; attributes as a dict."""

@@ -1,5 +1,6 @@
 """From an HTTP request to a question: multipart or JSON, each field checked and named when it is wrong."""
 
+import base64
 import json
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -7,8 +8,8 @@ from typing import Any, TypeVar
 from flask import Request
 from pydantic import BaseModel, ValidationError
 
-from online.problems import BAD_JSON, INVALID_FIELDS, ONE_QUERY, UNSUPPORTED_MEDIA_TYPE, ProblemRaised
-from schemas.api import ClickRequest, FieldError, Filters, SearchRequest
+from online.problems import BAD_JSON, INVALID_FIELDS, NO_QUERY, UNSUPPORTED_MEDIA_TYPE, ProblemRaised
+from schemas.api import PHOTOS_MAX, ClickRequest, FieldError, Filters, SearchRequest
 
 MULTIPART = "multipart/form-data"
 URLENCODED = "application/x-www-form-urlencoded"
@@ -17,44 +18,65 @@ JSON = "application/json"
 OBJECT_PARTS: dict[str, type[BaseModel]] = {"filters": Filters}
 """What a form carries as JSON."""
 
+LIST_FIELDS = ("image_base64", "image_weights", "negative_image_base64", "liked", "disliked")
+"""What a form carries as a field for each value."""
+
+FILES = ("image", "negative_image")
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked: exactly one of `photo` (file bytes), `text` and `product_id`, and `k` groups at most."""
+    """What is asked: the fields, each in its range, and the bytes of the photos, `images` as many as their weights."""
 
-    photo: bytes | None
-    text: str | None
-    product_id: str | None
-    k: int
-    user_id: str | None
-    filters: Filters | None = None
+    fields: SearchRequest
+    images: tuple[bytes, ...] = ()
+    negative_images: tuple[bytes, ...] = ()
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts that say what to find: image, text, product_id, liked."""
+        asked = {
+            "image": self.images, "text": self.fields.text, "product_id": self.fields.product_id,
+            "liked": self.fields.liked,
+        }  # fmt: skip
+        return tuple(name for name, value in asked.items() if value)
 
     @property
     def kind(self) -> str:
-        """image, text or product_id."""
-        if self.photo is not None:
-            return "image"
-        return "text" if self.text is not None else "product_id"
+        """The one part, or mixed."""
+        return self.parts[0] if len(self.parts) == 1 else "mixed"
 
 
 def parse_search(request: Request) -> Question:
-    """Raises ProblemRaised: bad-json, unsupported-media-type, invalid-fields or one-query."""
+    """Raises ProblemRaised: bad-json, unsupported-media-type, invalid-fields or no-query."""
     if request.mimetype == JSON:
-        fields, photo = _read_json(request, SearchRequest), None
+        files: dict[str, list[bytes]] = {}
+        fields = _read_json(request, SearchRequest)
     elif request.mimetype in (MULTIPART, URLENCODED):
-        photo = _read_photo(request)
+        files = _read_files(request)
         fields = _read_form(request, SearchRequest)
     else:
         raise _unsupported(request, MULTIPART, JSON)
-    asked = {"image": photo, "text": fields.text, "product_id": fields.product_id}
-    given = [name for name, value in asked.items() if value is not None]
-    if len(given) != 1:
-        found = " and ".join(given) or "none"
-        errors = [FieldError(field=name, message=f"exactly one of {', '.join(asked)}") for name in given]
-        raise ProblemRaised(ONE_QUERY, f"{found} given: send exactly one of {', '.join(asked)}", errors)
-    return Question(photo, fields.text, fields.product_id, fields.k, fields.user_id, fields.filters)
+    images = _all_photos("image", files, fields.image_base64)
+    question = Question(fields, images, _all_photos("negative_image", files, fields.negative_image_base64))
+    if not question.parts:
+        needed = ("image", "image_base64", "text", "product_id", "liked")
+        errors = [FieldError(field=name, message=f"one of {', '.join(needed)} is needed") for name in needed]
+        raise ProblemRaised(NO_QUERY, f"nothing says what to find: send at least one of {', '.join(needed)}", errors)
+    _refuse_what_does_not_fit(question)
+    return question
+
+
+def _refuse_what_does_not_fit(question: Question) -> None:
+    """Raises ProblemRaised: invalid-fields, where single fields are right and do not go together."""
+    weights, images = question.fields.image_weights, question.images
+    if weights is not None and len(weights) != len(images):
+        message = f"{len(weights)} weights for {len(images)} photos"
+        raise _wrong_fields([FieldError(field="image_weights", message=message)])
+    if question.fields.bbox is not None and len(images) != 1:
+        raise _wrong_fields([FieldError(field="bbox", message=f"needs exactly one photo, not {len(images)}")])
 
 
 def parse_click(request: Request) -> ClickRequest:
@@ -82,10 +104,12 @@ def _read_json(request: Request, model: type[Model]) -> Model:
 
 def _read_form(request: Request, model: type[Model]) -> Model:
     """A form has text only, so numbers are read from text. A field that is empty counts as not sent."""
-    twice = [name for name, values in request.form.lists() if len(values) > 1]
+    lists = [name for name in LIST_FIELDS if name in model.model_fields]
+    twice = [name for name, values in request.form.lists() if len(values) > 1 and name not in lists]
     if twice:
         raise _wrong_fields([FieldError(field=name, message="given more than once") for name in twice])
     given: dict[str, Any] = {name: value for name, value in request.form.items() if value.strip()}
+    given |= {name: [value for value in request.form.getlist(name) if value] for name in lists if name in given}
     given |= {name: _read_part(name, given[name], part) for name, part in OBJECT_PARTS.items() if name in given}
     try:
         return model.model_validate(given)
@@ -105,17 +129,35 @@ def _read_part(name: str, text: str, model: type[BaseModel]) -> BaseModel:
         raise _invalid(error, (name,)) from None
 
 
-def _read_photo(request: Request) -> bytes | None:
-    """The photo's bytes; a file field that was left empty, as browsers send it, counts as not sent."""
-    wrong = [FieldError(field=name, message="no file is taken here") for name in request.files if name != "image"]
-    photos = [file.read() for file in request.files.getlist("image") if file.filename or file.seek(0, 2)]
-    if len(photos) > 1:
-        wrong.append(FieldError(field="image", message="given more than once"))
-    if request.form.get("image"):
-        wrong.append(FieldError(field="image", message="must be a file part, with a filename"))
+def _read_files(request: Request) -> dict[str, list[bytes]]:
+    """The photos by field; a file field that was left empty, as browsers send it, counts as not sent."""
+    wrong = [FieldError(field=name, message="no file is taken here") for name in request.files if name not in FILES]
+    wrong += [
+        FieldError(field=name, message=f"must be a file part, with a filename; or send {name}_base64")
+        for name in FILES
+        if request.form.get(name)
+    ]
     if wrong:
         raise _wrong_fields(wrong)
-    return photos[0] if photos else None
+    return {
+        name: [file.read() for file in request.files.getlist(name) if file.filename or file.seek(0, 2)]
+        for name in FILES
+    }
+
+
+def _all_photos(name: str, files: dict[str, list[bytes]], encoded: list[str] | None) -> tuple[bytes, ...]:
+    """The files of a field, then what came as base64, with or without the head of a data URL."""
+    photos = list(files.get(name, ()))
+    for number, text in enumerate(encoded or ()):
+        _, _, payload = text.rpartition(";base64,")
+        try:
+            photos.append(base64.b64decode(payload, validate=True))
+        except ValueError as error:
+            message = f"is no base64: {_one_line(error)}"
+            raise _wrong_fields([FieldError(field=f"{name}_base64.{number}", message=message)]) from None
+    if len(photos) > PHOTOS_MAX:
+        raise _wrong_fields([FieldError(field=name, message=f"{len(photos)} photos, more than {PHOTOS_MAX}")])
+    return tuple(photos)
 
 
 def _unsupported(request: Request, *taken: str) -> ProblemRaised:

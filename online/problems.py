@@ -48,8 +48,11 @@ UNSUPPORTED_MEDIA_TYPE = ProblemType(
 INVALID_FIELDS = ProblemType(
     "invalid-fields", 422, "Some fields are wrong", "Correct the fields named in errors and send it again."
 )
-ONE_QUERY = ProblemType(
-    "one-query", 422, "Exactly one query is needed", "Send one of image (multipart only), text and product_id."
+NO_QUERY = ProblemType(
+    "no-query",
+    422,
+    "Nothing says what to find",
+    "Send at least one of image (a file), image_base64, text, product_id and liked.",
 )
 PHOTO_REJECTED = ProblemType(
     "photo-rejected", 422, "The photo cannot be used", "Send an undamaged JPEG, PNG or WebP; reason says what failed."
@@ -66,7 +69,7 @@ PROBLEM_TYPES = {
     problem.name: problem
     for problem in (
         BAD_JSON, BAD_REQUEST, NOT_FOUND, PRODUCT_NOT_FOUND, IMAGE_NOT_FOUND, METHOD_NOT_ALLOWED, BODY_TOO_LARGE,
-        UNSUPPORTED_MEDIA_TYPE, INVALID_FIELDS, ONE_QUERY, PHOTO_REJECTED, TEXT_UNSUPPORTED, INTERNAL, NOT_READY,
+        UNSUPPORTED_MEDIA_TYPE, INVALID_FIELDS, NO_QUERY, PHOTO_REJECTED, TEXT_UNSUPPORTED, INTERNAL, NOT_READY,
     )
 }  # fmt: skip
 

@@ -121,13 +121,14 @@ def _impression(
     searcher: Searcher, snapshot: Snapshot, question: Question, results: list[SearchResult]
 ) -> ImpressionEvent:
     """The query is named by its kind; neither the photo nor the words are kept."""
-    like = {"product_id": question.product_id} if question.product_id is not None else {}
+    fields = question.fields
+    like = {"product_id": fields.product_id} if fields.product_id is not None else {}
     return ImpressionEvent(
         event_id=new_event_id(),
         request_id=g.request_id,
         at=now_as_text(),
-        user_hash=hash_user(question.user_id, searcher.config.user_hash_key),
-        query={"kind": question.kind, "k": question.k, **like},
+        user_hash=hash_user(fields.user_id, searcher.config.user_hash_key),
+        query={"kind": question.kind, "parts": question.parts, "k": fields.k, **like},
         product_ids=tuple(result.product_id for result in results),
         generation=snapshot.pointer.generation,
         build_id=snapshot.pointer.live.build_id,

@@ -44,6 +44,7 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_ON_THEIR_SIDE = (5, 6, 7, 8)
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,16 @@ def decode_photo(
         raise PhotoRejected(reason, _one_line(error)) from None
     upright.info = {}
     return upright
+
+
+def upright_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height in pixels as the photo stands upright; None where its header cannot be read. Decodes nothing."""
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
+            width, height = opened.size
+            return (height, width) if _orientation(opened) in _ON_THEIR_SIDE else (width, height)
+    except Exception:  # as in decode_photo, which says what is wrong
+        return None
 
 
 def encode_stored(image: Image.Image) -> bytes:

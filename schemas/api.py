@@ -2,10 +2,22 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 RESULTS_MAX = 100
 RESULTS_DEFAULT = 20
+PHOTOS_MAX = 5
+LIKED_MAX = 50
+IMAGE_WEIGHT_DEFAULT = 0.7
 FILTER_VALUES_MAX = 100
 FILTER_ATTRIBUTES_MAX = 20
 SHA256_PATTERN = "^[0-9a-f]{64}$"
@@ -90,24 +102,102 @@ class Filters(BaseModel):
     )
 
 
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+Base64Photos = Annotated[
+    list[Annotated[str, StringConstraints(min_length=1)]],
+    Field(min_length=1, max_length=PHOTOS_MAX),
+    BeforeValidator(_as_list),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "contentEncoding": "base64"},
+                {
+                    "type": "array",
+                    "items": {"type": "string", "contentEncoding": "base64"},
+                    "minItems": 1,
+                    "maxItems": PHOTOS_MAX,
+                },
+            ]
+        }
+    ),
+]
+PhotoWeights = Annotated[
+    list[Annotated[float, Field(gt=0, le=1_000, allow_inf_nan=False)]], Field(min_length=1, max_length=PHOTOS_MAX)
+]
+Products = Annotated[list[Identifier], Field(min_length=1, max_length=LIKED_MAX)]
+
+
+def parse_box(text: str) -> tuple[float, float, float, float]:
+    """\"x1,y1,x2,y2\" as numbers. Raises ValueError."""
+    try:
+        x1, y1, x2, y2 = (float(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError("four numbers x1,y1,x2,y2 are needed, such as 10,20,200,240") from None
+    if not (0 <= x1 < x2 < float("inf") and 0 <= y1 < y2 < float("inf")):
+        raise ValueError("x1 < x2 and y1 < y2 are needed, none below 0")
+    return x1, y1, x2, y2
+
+
 class SearchRequest(BaseModel):
-    """A question: exactly one of text and product_id (a multipart request may carry a photo instead)."""
+    """A question. At least one of image, image_base64, text, product_id and liked is needed; the rest is optional."""
 
     model_config = ConfigDict(extra="forbid")
 
+    image_base64: Base64Photos | None = Field(
+        None, description="photos as base64 (JPEG, PNG or WebP); several are averaged"
+    )
+    image_weights: PhotoWeights | None = Field(None, description="one for each photo, in their order; 1 by default")
+    bbox: str | None = Field(
+        None,
+        max_length=100,
+        description="search inside this part of the one photo: x1,y1,x2,y2 in pixels of the upright photo",
+        examples=["10,20,200,240"],
+    )
     text: ShortText | None = Field(None, description="words that describe the product")
+    image_weight: float = Field(
+        IMAGE_WEIGHT_DEFAULT,
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
+        description="how much photos (and product_id) count beside text, where both are given",
+    )
+    negative_text: ShortText | None = Field(None, description="words to stay away from")
+    negative_image_base64: Base64Photos | None = Field(None, description="photos to stay away from, as base64")
     product_id: Identifier | None = Field(None, description="more like this product; its own variants are left out")
-    k: int = Field(RESULTS_DEFAULT, ge=1, le=RESULTS_MAX, description="how many products, variants counted as one")
-    user_id: Identifier | None = Field(None, description="kept only as a keyed hash, for the learning loop")
+    liked: Products | None = Field(None, description="products to come closer to")
+    disliked: Products | None = Field(None, description="products to stay away from; they are left out")
     filters: Filters | None = Field(None, description="what a product must be to be found (in a form: JSON)")
+    k: int = Field(RESULTS_DEFAULT, ge=1, le=RESULTS_MAX, description="how many products, variants counted as one")
+    user_id: Identifier | None = Field(
+        None, description="kept only as a keyed hash, for the learning loop; until that has run it changes no result"
+    )
+
+    @field_validator("bbox")
+    @classmethod
+    def _is_a_box(cls, text: str | None) -> str | None:
+        if text is not None:
+            parse_box(text)
+        return text
+
+
+Files = Annotated[
+    list[str],
+    WithJsonSchema(
+        {"type": "array", "items": {"type": "string", "format": "binary"}, "minItems": 1, "maxItems": PHOTOS_MAX}
+    ),
+]
 
 
 class SearchForm(SearchRequest):
-    """The same question as multipart/form-data: exactly one of image, text and product_id."""
+    """The same question as multipart/form-data: photos may be files; lists are repeated fields; filters are JSON."""
 
-    image: str | None = Field(
-        None, json_schema_extra={"format": "binary"}, description="a JPEG, PNG or WebP file, told by its content"
+    image: Files | None = Field(
+        None, description="JPEG, PNG or WebP files, told by their content; several are averaged"
     )
+    negative_image: Files | None = Field(None, description="photos to stay away from")
 
 
 class SearchResult(BaseModel):

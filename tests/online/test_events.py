@@ -36,7 +36,7 @@ def test_a_search_and_its_click_are_spooled(client: FlaskClient, searcher: Searc
     impression, clicked = closed_lines(searcher.config.spool_folder)
     assert impression["product_ids"] == [result["product_id"] for result in answer["results"]]
     assert (impression["kind"], impression["generation"], impression["build_id"]) == ("impression", 1, "b1")
-    assert impression["query"] == {"kind": "text", "k": 2}
+    assert impression["query"] == {"kind": "text", "parts": ["text"], "k": 2}
     assert (clicked["kind"], clicked["request_id"], clicked["action"]) == ("click", answer["request_id"], "click")
     assert impression["user_hash"] == clicked["user_hash"] == hash_user("ann@example.com", b"a key")
 

@@ -95,5 +95,5 @@ def test_products_without_a_group_are_groups_of_their_own(store: FolderStore, tm
         catalog = Catalog.of(open_build(cache.build_folder("b1")).items)
     assert catalog.columns.group_count == 4
     assert catalog.columns.groups[0] == catalog.columns.groups[1] == catalog.columns.groups[2]
-    assert catalog.rows_of_product("shirt-red").tolist() == [0, 1]
-    assert catalog.rows_of_product("nothing").tolist() == []
+    rows = catalog.rows_of_products(["shirt-red", "hat-yellow", "gone"])
+    assert {name: found.tolist() for name, found in rows.items()} == {"shirt-red": [0, 1], "hat-yellow": [4]}

@@ -1,5 +1,6 @@
 """What the parsers take and refuse: every wrong field is named, and nothing is a server error."""
 
+import base64
 import io
 import json
 import math
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from online.problems import PROBLEM_TYPES
+from schemas.api import ClickRequest, SearchRequest
 from tests.online.tiny_shop import COLOURS, photo_of
 
 ANY_JSON = st.recursive(
@@ -18,7 +20,12 @@ ANY_JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
     max_leaves=8,
 )
-FIELD = st.sampled_from(["text", "product_id", "k", "user_id", "image", "request_id", "position", "action", "other"])
+FIELD = st.sampled_from(
+    [
+        *SearchRequest.model_fields, *ClickRequest.model_fields, "image", "negative_image", "other",
+    ]
+)  # fmt: skip
+RED = base64.b64encode(photo_of(COLOURS["red"])).decode()
 HAMMER = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -61,17 +68,14 @@ def test_a_body_that_is_no_json_object_is_a_bad_request(client: FlaskClient, bod
     assert (answer.status_code, answer.get_json()["type"]) == (400, "/problems/bad-json")
 
 
-@pytest.mark.parametrize("body", [{}, {"k": 3}, {"text": "red", "product_id": "shirt-red"}])
-def test_exactly_one_query_is_needed(client: FlaskClient, body: dict[str, object]) -> None:
+@pytest.mark.parametrize(
+    "body",
+    [{}, {"k": 3}, {"negative_text": "red"}, {"disliked": ["shirt-red"]}, {"user_id": "ann"}, {"filters": {}}],
+)
+def test_something_must_say_what_to_find(client: FlaskClient, body: dict[str, object]) -> None:
     answer = client.post("/search", json=body)
-    assert (answer.status_code, answer.get_json()["type"]) == (422, "/problems/one-query")
-
-
-def test_a_photo_with_words_is_not_one_query(client: FlaskClient) -> None:
-    photo = photo_of(COLOURS["red"])
-    answer = client.post("/search", data={"image": (io.BytesIO(photo), "a.png"), "text": "red"})
-    assert answer.get_json()["type"] == "/problems/one-query"
-    assert fields_of(answer) == ["image", "text"]
+    assert (answer.status_code, answer.get_json()["type"]) == (422, "/problems/no-query")
+    assert fields_of(answer) == ["image", "image_base64", "text", "product_id", "liked"]
 
 
 def test_a_file_field_left_empty_counts_as_not_sent(client: FlaskClient) -> None:
@@ -79,10 +83,49 @@ def test_a_file_field_left_empty_counts_as_not_sent(client: FlaskClient) -> None
     assert answer.status_code == 200
 
 
-def test_two_photos_are_one_too_many(client: FlaskClient) -> None:
-    photos = [(io.BytesIO(photo_of(COLOURS["red"])), name) for name in ("a.png", "b.png")]
+def test_six_photos_are_one_too_many(client: FlaskClient) -> None:
+    photos = [(io.BytesIO(photo_of(COLOURS["red"])), f"{number}.png") for number in range(5)]
+    assert client.post("/search", data={"image": photos}).status_code == 200
+    photos = [(io.BytesIO(photo_of(COLOURS["red"])), f"{number}.png") for number in range(6)]
     answer = client.post("/search", data={"image": photos})
     assert (answer.status_code, fields_of(answer)) == (422, ["image"])
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"image_base64": "no base64!"}, "image_base64.0"),
+        ({"image_base64": [RED, "%%%"]}, "image_base64.1"),
+        ({"image_base64": [RED] * 6}, "image_base64"),
+        ({"image_base64": []}, "image_base64"),
+        ({"image_base64": [7]}, "image_base64.0"),
+        ({"image_base64": RED, "image_weights": [1, 2]}, "image_weights"),
+        ({"image_base64": RED, "image_weights": [math.nan]}, "image_weights.0"),
+        ({"image_base64": RED, "image_weights": [0]}, "image_weights.0"),
+        ({"text": "red", "image_weights": [1]}, "image_weights"),
+        ({"text": "red", "bbox": "0,0,1,1"}, "bbox"),
+        ({"image_base64": [RED, RED], "bbox": "0,0,1,1"}, "bbox"),
+        ({"image_base64": RED, "bbox": "0,0,1"}, "bbox"),
+        ({"image_base64": RED, "bbox": "a,b,c,d"}, "bbox"),
+        ({"image_base64": RED, "bbox": "nan,0,1,1"}, "bbox"),
+        ({"image_base64": RED, "bbox": "-1,0,1,1"}, "bbox"),
+        ({"image_base64": RED, "bbox": "5,0,5,9"}, "bbox"),
+        ({"image_base64": RED, "bbox": "0,0,64,50"}, "bbox"),
+        ({"image_base64": RED, "bbox": [0, 0, 1, 1]}, "bbox"),
+        ({"image_base64": RED, "text": "red", "image_weight": math.nan}, "image_weight"),
+        ({"image_base64": RED, "text": "red", "image_weight": 1.1}, "image_weight"),
+        ({"text": "red", "negative_image_base64": "?"}, "negative_image_base64.0"),
+        ({"liked": []}, "liked"),
+        ({"liked": "shirt-red"}, "liked"),
+        ({"liked": ["x"] * 51}, "liked"),
+        ({"text": "red", "disliked": [""]}, "disliked.0"),
+        ({"text": "red", "image_url": "http://x"}, "image_url"),
+    ],
+)
+def test_a_wrong_part_of_the_query_is_named(client: FlaskClient, body: dict[str, object], field: str) -> None:
+    answer = client.post("/search", data=json.dumps(body), content_type="application/json")
+    assert (answer.status_code, answer.get_json()["type"]) == (422, "/problems/invalid-fields")
+    assert fields_of(answer) == [field]
 
 
 def test_a_photo_sent_as_text_is_told_to_be_a_file(client: FlaskClient) -> None:

@@ -13,7 +13,8 @@ from flask_openapi3.openapi import OpenAPI
 from PIL import Image
 from werkzeug.test import TestResponse
 
-from online.search import Query, nearest_groups
+from online.composition import Mix, Query
+from online.search import nearest_groups
 from online.searcher import Searcher
 from retrieval.objects import FolderStore
 from tests.online.tiny_shop import COLOURS, SHOP, Item, photo_of, point_at, put_build, vector_of
@@ -145,7 +146,7 @@ def test_k_groups_are_found_though_one_group_fills_all_candidates(
 def test_a_query_is_answered_as_brute_force_would(searcher: Searcher) -> None:
     snapshot = searcher.snapshot()
     query = vector_of((90, 140, 60))
-    scores, rows = nearest_groups(snapshot, Query(query, "photo"), 4)
+    scores, rows = nearest_groups(snapshot, Query(Mix.of("image", "photo", query[0]), np.empty(0, np.int32)), 4)
     brute = np.vstack([vector_of(item.rgb) for item in SHOP]) @ query[0]
     best: dict[str, int] = {}
     for row in np.argsort(-brute, kind="stable"):

@@ -1,0 +1,74 @@
+"""The photos of a question: from bytes to the image tower's input, whole or inside a box."""
+
+import numpy as np
+from PIL import Image
+
+from online.problems import INVALID_FIELDS, PHOTO_REJECTED, ProblemRaised
+from retrieval.encoder import Pixels
+from retrieval.photos import PhotoLimits, decode_photo, photo_format, upright_size
+from retrieval.preprocess import to_batch
+from schemas.api import FieldError, parse_box
+from schemas.bundle import Preprocessing
+from schemas.errors import PhotoRejected
+from schemas.reasons import PhotoReason
+
+ASPECT_MAX = 20
+BOX_TOLERANCE_PX = 1
+"""A box drawn on a scaled photo may stand out by a rounding."""
+
+JPEG_LIMITS = PhotoLimits(max_pixels=64_000_000)
+OTHER_LIMITS = PhotoLimits(max_pixels=16_000_000)
+
+Box = tuple[float, float, float, float]
+
+
+def read_photos(
+    images: tuple[bytes, ...], negative_images: tuple[bytes, ...], bbox: str | None, preprocessing: Preprocessing
+) -> Pixels:
+    """All photos as one batch (n, 3, S, S) float32, `images` first; the box cuts the only one of them.
+
+    Raises ProblemRaised: photo-rejected, or invalid-fields where the box lies outside the photo.
+    """
+    box = None if bbox is None else parse_box(bbox)
+    read = [_read("image", data, box, preprocessing) for data in images]
+    read += [_read("negative_image", data, None, preprocessing) for data in negative_images]
+    return to_batch(read, preprocessing)
+
+
+def query_limits(photo: bytes) -> PhotoLimits:
+    """A JPEG is decoded at a fraction of its size; other formats are decoded whole, so they may have fewer pixels."""
+    return JPEG_LIMITS if photo_format(photo) == "JPEG" else OTHER_LIMITS
+
+
+def _read(field: str, data: bytes, box: Box | None, preprocessing: Preprocessing) -> Image.Image:
+    try:
+        image = _decode(data, box, preprocessing.image_size)
+        width, height = image.size
+        if max(width, height) > ASPECT_MAX * min(width, height):
+            raise PhotoRejected(PhotoReason.EXTREME_ASPECT, f"{width} x {height}")
+    except PhotoRejected as rejected:
+        error = FieldError(field=field, message=str(rejected))
+        detail = f"{field}: {rejected}; send an undamaged JPEG, PNG or WebP photo"
+        raise ProblemRaised(PHOTO_REJECTED, detail, [error], reason=str(rejected.reason)) from None
+    return image
+
+
+def _decode(data: bytes, box: Box | None, side_px: int) -> Image.Image:
+    size = None if box is None else upright_size(data)
+    if box is None or size is None:  # a photo without a readable header is refused here
+        return decode_photo(data, query_limits(data), target_side_px=side_px)
+    _refuse_outside(box, size)
+    x1, y1, x2, y2 = box
+    # The photo is decoded at a scale at which the box alone still has the pixels that the model takes.
+    narrowest = min((x2 - x1) / size[0], (y2 - y1) / size[1])
+    image = decode_photo(data, query_limits(data), target_side_px=int(np.ceil(side_px / narrowest)))
+    across, down = image.size[0] / size[0], image.size[1] / size[1]
+    left, top = min(int(x1 * across), image.size[0] - 1), min(int(y1 * down), image.size[1] - 1)
+    right = min(max(int(np.ceil(x2 * across)), left + 1), image.size[0])
+    return image.crop((left, top, right, min(max(int(np.ceil(y2 * down)), top + 1), image.size[1])))
+
+
+def _refuse_outside(box: Box, size: tuple[int, int]) -> None:
+    if box[2] > size[0] + BOX_TOLERANCE_PX or box[3] > size[1] + BOX_TOLERANCE_PX:
+        message = f"lies outside the upright photo, which is {size[0]} x {size[1]} pixels"
+        raise ProblemRaised(INVALID_FIELDS, f"bbox: {message}", [FieldError(field="bbox", message=message)])
