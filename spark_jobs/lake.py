@@ -11,8 +11,9 @@ from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
-from schemas.errors import SchemaTooNew, TryAgain
+from schemas.errors import Misconfigured, SchemaTooNew, TryAgain
 from schemas.tables import LAKE_VERSION, Table
+from spark_jobs.lake_refusals import plain_refusals
 
 log = logging.getLogger("shoplens")
 Result = TypeVar("Result")
@@ -34,14 +35,16 @@ class Lake:
         return f"{self.root}/{table.path}"
 
     def ensure(self, table: Table) -> DeltaTable:
-        """The table, made if it is not there. Raises SchemaTooNew where a later release wrote it.
+        """The table, made if it is not there.
 
-        A Lake looks at each table once: no release changes while a job runs.
+        Raises SchemaTooNew where a later release wrote it, StoreNotWritable or Misconfigured where it cannot be made. A
+        Lake looks at each table once: no release changes while a job runs.
         """
         path = self.path(table)
         if path not in self._ensured:
-            if not DeltaTable.isDeltaTable(self.spark, path):
-                self._create(table)
+            with plain_refusals(path):
+                if not DeltaTable.isDeltaTable(self.spark, path):
+                    self._create(table)
             found = self._snapshot(path)[1]
             if found > LAKE_VERSION:
                 raise SchemaTooNew(path, found, LAKE_VERSION)
@@ -65,6 +68,7 @@ class Lake:
         return self._snapshot(self.path(table))[0]
 
     def _create(self, table: Table) -> None:
+        self._clear_half_made(table)
         builder = DeltaTable.createIfNotExists(self.spark).location(self.path(table))
         for column in table.columns:
             builder = builder.addColumn(column.name, column.sql_type, nullable=column.nullable, comment=column.comment)
@@ -74,6 +78,23 @@ class Lake:
         for key, value in properties.items():
             builder = builder.property(key, value)
         builder.execute()
+
+    def _clear_half_made(self, table: Table) -> None:
+        """A run that dies while it makes a table leaves a log without a commit, which Delta neither reads nor replaces.
+
+        Raises Misconfigured where other files lie in the table's place.
+        """
+        jvm: Any = self.spark._jvm
+        folder = jvm.org.apache.hadoop.fs.Path(self.path(table))
+        files = folder.getFileSystem(self.spark._jsparkSession.sessionState().newHadoopConf())
+        if not files.exists(folder):
+            return
+        log = jvm.org.apache.hadoop.fs.Path(folder, "_delta_log")
+        names = {entry.getPath().getName() for entry in files.listStatus(folder)}
+        if names - {"_delta_log"}:
+            raise Misconfigured(f"{self.path(table)} holds files, but no table: move them, or name another --lake")
+        if names and not any(entry.getPath().getName().endswith(".json") for entry in files.listStatus(log)):
+            files.delete(log, True)
 
     def _snapshot(self, path: str) -> tuple[int, int]:
         """The newest Delta version and our schema version. Delta's own log object answers in some 10 ms; its SQL
@@ -92,10 +113,14 @@ class Lake:
 
 
 def retry_conflicts(write: Callable[[], Result]) -> Result:
-    """Run a Delta write again, with jitter, when another writer won. Raises TryAgain after six losses."""
+    """Run a Delta write again, with jitter, when another writer won.
+
+    Raises TryAgain after six losses, StoreNotWritable where the lake refuses the write.
+    """
     for attempt in range(_MERGE_ATTEMPTS):
         try:
-            return write()
+            with plain_refusals("the lake"):
+                return write()
         except PySparkException as error:
             if not any(name in str(error) or name in type(error).__name__ for name in _CONFLICTS):
                 raise

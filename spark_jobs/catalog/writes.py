@@ -13,6 +13,7 @@ from schemas.tables import CATALOG_INTERVALS, CATALOG_QUARANTINE, PRODUCT_IMAGES
 from spark_jobs.catalog.moments import Applied, Recorded
 from spark_jobs.catalog.settlement import KNOWN_COLUMNS, WRITES, Action
 from spark_jobs.lake import Lake, retry_conflicts
+from spark_jobs.lake_refusals import plain_refusals
 
 IMAGE_ID_HEX_DIGITS = 16
 
@@ -105,7 +106,8 @@ def write_interval(lake: Lake, record: Recorded, start_us: int, *, is_new: bool)
 
 def _append(lake: Lake, table: Table, rows: DataFrame) -> None:
     """For rows whose keys name this interval, of which there are none yet: cheaper than a merge."""
-    rows.select(*table.column_names).write.format("delta").mode("append").save(lake.path(table))
+    with plain_refusals(lake.path(table)):
+        rows.select(*table.column_names).write.format("delta").mode("append").save(lake.path(table))
 
 
 def _merge_difference(lake: Lake, table: Table, before: DataFrame, now: DataFrame) -> None:
