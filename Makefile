@@ -92,9 +92,16 @@ test-fast: $(STAMPS) ## the fast tier: no JVM, no server
 
 .PHONY: test-full
 test-full: $(STAMPS) .jars/local/.archived ## the full tier: Spark, servers, a scheduler
-	@$(PIPELINE)/pytest -q -m "full and not gpu and not aws" --ignore tests/online --ignore tests/dags $(PYTEST_ARGUMENTS)
+	@mkdir -p test-output
+	$(AIRFLOW)/pytest -q -m "full" tests/dags $(PYTEST_ARGUMENTS) > test-output/airflow.log 2>&1 &
+	airflow=$$!
+	trap 'kill $$airflow 2>/dev/null || true' EXIT
+	$(PIPELINE)/pytest -q -m "full and not gpu and not aws" --ignore tests/online --ignore tests/dags $(PYTEST_ARGUMENTS)
 	$(ONLINE)/pytest -q -m "full" tests/online $(PYTEST_ARGUMENTS)
-	$(AIRFLOW)/pytest -q -m "full" tests/dags $(PYTEST_ARGUMENTS)
+	echo "make: the scheduler's tests, which ran beside these (test-output/airflow.log)"
+	wait $$airflow && passed=yes || passed=
+	tail -n 60 test-output/airflow.log
+	test "$$passed"
 
 .PHONY: soak
 soak: $(STAMPS) .jars/local/.archived ## the full tier with its long repetitions
