@@ -115,25 +115,50 @@ def upload_bundle(store: ObjectStore, folder: Path) -> Bundle:
     return bundle
 
 
-def fetch_bundle(store: ObjectStore, model_id: str, cache_folder: Path, *, weights: bool = False) -> Path:
-    """A verified local copy of models/<model id>/, made once for each host: others wait at a file lock.
+def find_bundle(store: ObjectStore, model_id: str) -> Bundle:
+    """The description of models/<model id>/, its files there in their full sizes; hashes are checked as it is fetched.
 
-    Torch weights are fetched only when asked for. A damaged copy is fetched again. Raises ModelUnavailable where
-    the store has no such model, Corrupt where the store's own files are damaged.
+    Raises ModelUnavailable where the store has no such model, Corrupt where its files are damaged.
     """
+    bundle, _ = _find(store, model_id)
+    for name, expected in bundle.files.items():
+        key = model_key(model_id, name)
+        found = store.size(key)
+        if found != expected.bytes:
+            raise Corrupt(key, f"{expected.bytes} bytes", "nothing" if found is None else f"{found} bytes")
+    return bundle
+
+
+def _find(store: ObjectStore, model_id: str) -> tuple[Bundle, bytes]:
+    """A stored model's description, read and as it is."""
     found = store.get(model_key(model_id))
     if found is None:
         raise ModelUnavailable(
             f"{store.uri} has no model {model_id}: upload it with `shoplens model export --store {store.uri}`"
         )
-    bundle = Bundle.from_json(found.data, model_key(model_id))
+    return Bundle.from_json(found.data, model_key(model_id)), found.data
+
+
+def fetch_bundle(store: ObjectStore, model_id: str, cache_folder: Path, *, weights: bool = False) -> Path:
+    """A verified local copy of models/<model id>/, made once for each host: others wait at a file lock.
+
+    Torch weights are fetched only when asked for. A damaged copy is fetched again. Raises ModelUnavailable where
+    the store has no such model or no copy can be kept, Corrupt where the store's own files are damaged.
+    """
+    bundle, description = _find(store, model_id)
     folder = cache_folder / model_id
-    with _locked(cache_folder, model_id):
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, expected in bundle.files.items():
-            if name != WEIGHTS_FILE or weights or (folder / name).exists():
-                _fetch_file(store, model_key(model_id, name), folder / name, expected)
-        _write_description(folder, found.data)
+    try:
+        with _locked(cache_folder, model_id):
+            folder.mkdir(parents=True, exist_ok=True)
+            for name, expected in bundle.files.items():
+                if name != WEIGHTS_FILE or weights or (folder / name).exists():
+                    _fetch_file(store, model_key(model_id, name), folder / name, expected)
+            _write_description(folder, description)
+    except OSError as error:
+        raise ModelUnavailable(
+            f"cannot keep a copy of {model_id} in {cache_folder} ({error.strerror or error}): "
+            "free space there or fix its permissions, or name another folder (--cache, SHOPLENS_CACHE)"
+        ) from error
     return folder
 
 

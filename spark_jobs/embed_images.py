@@ -23,10 +23,10 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 import schemas.errors
-from retrieval.bundles import default_cache_folder, locate_bundle, read_bundle, upload_bundle
+from retrieval.bundles import default_cache_folder, find_bundle, read_bundle, upload_bundle
 from retrieval.runtimes import RUNTIMES
-from schemas.bundle import BUNDLE_FILE, Bundle, model_key
-from schemas.errors import MissingReceipt, ShopLensError
+from schemas.bundle import BUNDLE_FILE, Bundle
+from schemas.errors import Corrupt, MissingReceipt, ModelUnavailable, ShopLensError
 from schemas.receipts import Receipt
 from schemas.tables import IMAGE_FETCHES, IMAGES, PRODUCT_IMAGES, PRODUCTS, Table, embeddings
 from spark_jobs.job import JobContext, job_parser, run_job
@@ -37,6 +37,7 @@ from spark_jobs.session import open_session
 JOB = "embed_images"
 SOURCE_JOBS = ("ingest_catalog", "fetch_images")
 PARTITION_PHOTOS = 512
+_UPLOAD_AGAIN = "remove {0}/models/{1}/ and upload it again with `shoplens model export --store {0}`"
 
 log = logging.getLogger("shoplens")
 
@@ -78,7 +79,7 @@ def partitions_for(photos: int, cores: int) -> int:
 
 
 def embed_images(context: JobContext, arguments: argparse.Namespace) -> Receipt:
-    bundle = find_model(context, arguments.model, arguments.cache)
+    bundle = find_model(context, arguments.model)
     source = ModelSource(context.store.uri, bundle.model_id, arguments.runtime, arguments.cache)
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # one thread a worker, one worker a core
     spark = open_session(JOB, s3=context.uses_s3, settings={"spark.executorEnv.OMP_NUM_THREADS": "1"})
@@ -94,7 +95,8 @@ def embed_images(context: JobContext, arguments: argparse.Namespace) -> Receipt:
         photos = sources.images.join(pending, "content_sha256", "left_semi")
         started = time.monotonic()
         encoded = encode_photos(photos, source, partitions=partitions).persist()
-        counts, runtimes = record_vectors(lake, table, encoded)
+        with plainly_unloadable(_UPLOAD_AGAIN.format(context.store.uri, bundle.model_id)):
+            counts, runtimes = record_vectors(lake, table, encoded)
         seconds = time.monotonic() - started
         encoded.unpersist()
     facts = {"model_id": bundle.model_id, "fingerprint": bundle.fingerprint, "runtime": ", ".join(runtimes) or None}
@@ -125,16 +127,28 @@ def record_vectors(lake: Lake, table: Table, encoded: DataFrame) -> tuple[dict[s
     return {"embedded": embedded, "skipped": sum(skipped.values())}, runtimes
 
 
-def find_model(context: JobContext, model: str, cache: Path) -> Bundle:
+def find_model(context: JobContext, model: str) -> Bundle:
     """The bundle of a folder, uploaded if the store lacks it, or of an id in the store; checked before Spark starts.
 
-    Raises ModelUnavailable, Corrupt.
+    Raises ModelUnavailable, SchemaTooNew.
     """
-    if (Path(model) / BUNDLE_FILE).exists():
-        return upload_bundle(context.store, Path(model))
-    if found := context.store.get(model_key(model)):
-        return Bundle.from_json(found.data, model_key(model))
-    return read_bundle(locate_bundle(context.store, model, cache))
+    folder = Path(model)
+    if (folder / BUNDLE_FILE).exists():
+        with plainly_unloadable(f"make it again with `shoplens model export --out {model}`"):
+            model = upload_bundle(context.store, folder).model_id
+    elif "/" in model:
+        return read_bundle(folder)  # raises: there is none
+    with plainly_unloadable(_UPLOAD_AGAIN.format(context.store.uri, model)):
+        return find_bundle(context.store, model)
+
+
+@contextmanager
+def plainly_unloadable(fix: str) -> Iterator[None]:
+    """A damaged model is for a person to mend: raises ModelUnavailable, which says how, in place of Corrupt."""
+    try:
+        yield
+    except Corrupt as error:
+        raise ModelUnavailable(f"the model cannot be loaded, {error}: {fix}") from error
 
 
 def read_sources(context: JobContext, lake: Lake) -> Sources:

@@ -8,6 +8,7 @@ from safetensors.numpy import save_file
 
 from retrieval.bundles import (
     fetch_bundle,
+    find_bundle,
     fingerprint_of,
     locate_bundle,
     read_bundle,
@@ -176,6 +177,25 @@ def test_a_bundle_that_is_there_is_not_written_again(folder: Path, tmp_path: Pat
     fetch_bundle(store, model_id, tmp_path / "cache")
     assert {path.name: path.stat().st_mtime_ns for path in local.iterdir()} == before
     assert set(before) == {BUNDLE_FILE, *read_bundle(local).files} - {WEIGHTS_FILE}
+
+
+def test_a_stored_model_is_found_only_if_all_its_files_are_there(folder: Path, tmp_path: Path) -> None:
+    store = FolderStore(tmp_path / "store")
+    bundle = upload_bundle(store, folder)
+    assert find_bundle(store, bundle.model_id) == bundle
+    store.delete(model_key(bundle.model_id, "image.onnx"))
+    with pytest.raises(Corrupt, match=r"image\.onnx is damaged: expected 5000 bytes, found nothing"):
+        find_bundle(store, bundle.model_id)
+    with pytest.raises(ModelUnavailable, match="has no model unknown: upload it"):
+        find_bundle(store, "unknown")
+
+
+def test_a_cache_that_cannot_be_written_is_named_with_what_to_do(folder: Path, tmp_path: Path) -> None:
+    store = FolderStore(tmp_path / "store")
+    model_id = upload_bundle(store, folder).model_id
+    (tmp_path / "cache").touch()
+    with pytest.raises(ModelUnavailable, match=r"cannot keep a copy of tiny.* name another folder \(--cache"):
+        fetch_bundle(store, model_id, tmp_path / "cache")
 
 
 def test_a_second_upload_writes_nothing(folder: Path, tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """embed_images as its DAG runs it: on a lake with products, links, a ledger and photos."""
 
 import hashlib
+import shutil
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,11 +12,12 @@ import pytest
 from PIL import Image
 from pyspark.sql import SparkSession
 
+from retrieval.bundles import upload_bundle
 from retrieval.objects import FolderStore
 from retrieval.onnx_encoder import OnnxEncoder
 from retrieval.photos import decode_photo, encode_stored
 from retrieval.preprocess import to_batch
-from schemas.bundle import Bundle
+from schemas.bundle import BUNDLE_FILE, IMAGE_TOWER_FILE, TEXT_TOWER_FILE, WEIGHTS_FILE, Bundle
 from schemas.receipts import Receipt, receipt_key
 from schemas.tables import IMAGE_FETCHES, IMAGES, PRODUCT_IMAGES, PRODUCTS, Table, embeddings
 from spark_jobs import embed_images
@@ -161,16 +164,96 @@ def test_a_model_that_no_worker_can_load_is_one_line_and_exit_78(
     assert photos.vectors(read(bundle_folder).model_id) == {}
 
 
-def test_a_model_that_is_nowhere_is_exit_78_before_spark_starts(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+@pytest.mark.full
+def test_a_model_that_is_found_damaged_by_a_worker_is_one_line_and_leaves_no_vector_and_no_receipt(
+    photos: PhotoLake, bundle_folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    photos.add(1)
+    model_id = upload_bundle(photos.store, bundle_folder).model_id
+    flip_a_bit(tmp_path / "store" / "models" / model_id / IMAGE_TOWER_FILE)
+    assert photos.run(model_id, tmp_path) == 78
+    line = only_line(capfd)
+    assert "image.onnx is damaged: expected SHA-256" in line
+    assert f"models/{model_id}/ and upload it again with `shoplens model export --store" in line
+    assert photos.vectors(model_id) == {}
+    assert photos.store.get(receipt_key("tests", "20260131T020000Z", "embed_images")) is None
+    assert [path.name for path in (tmp_path / "cache" / model_id).glob("*.onnx")] == []
+
+
+def run_without_spark(model: str, tmp_path: Path) -> int:
+    """The job as its user starts it, where it must end before it opens a session."""
     code = embed_images.main([
-        "--lake", str(tmp_path / "lake"), "--store", str(tmp_path / "store"), "--model", "no-such-model",
+        "--lake", str(tmp_path / "lake"), "--store", str(tmp_path / "store"), "--model", model,
         "--interval-start", "2026-01-30T02:00:00+00:00", "--interval-end", DAY.isoformat(), "--cache", str(tmp_path),
     ])  # fmt: skip
-    assert code == 78
-    assert "no model no-such-model" in capfd.readouterr().err
     assert not (tmp_path / "lake").exists()
+    return code
+
+
+def only_line(capfd: pytest.CaptureFixture[str]) -> str:
+    error = capfd.readouterr().err
+    assert "Traceback" not in error
+    (line,) = [line for line in error.splitlines() if line.startswith("embed_images:")]
+    return line
+
+
+def flip_a_bit(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def cut_short(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:100])
+
+
+def written_by_a_later_release(path: Path) -> None:
+    path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 2'))
+
+
+DAMAGES = [
+    (Path.unlink, IMAGE_TOWER_FILE, "image.onnx is damaged: expected"),
+    (cut_short, TEXT_TOWER_FILE, "text.onnx is damaged: expected"),
+    (cut_short, BUNDLE_FILE, "bundle.json is damaged: expected a model bundle"),
+    (written_by_a_later_release, BUNDLE_FILE, "has schema version 2, this release knows 1: upgrade ShopLens"),
+]
+
+
+@pytest.mark.parametrize(("damage", "name", "says"), [*DAMAGES, (flip_a_bit, WEIGHTS_FILE, "expected SHA-256")])
+def test_a_folder_that_is_no_whole_model_is_one_line_and_nothing_of_it_is_uploaded(
+    bundle_folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str],
+    damage: Callable[[Path], None], name: str, says: str,
+) -> None:  # fmt: skip
+    folder = tmp_path / "model"
+    shutil.copytree(bundle_folder, folder)
+    damage(folder / name)
+    assert run_without_spark(str(folder), tmp_path) == 78
+    line = only_line(capfd)
+    assert says in line
+    assert "upgrade" in says or f"make it again with `shoplens model export --out {folder}`" in line
+    assert not (tmp_path / "store" / "models").exists()
+
+
+@pytest.mark.parametrize("by", ["id", "folder"])
+@pytest.mark.parametrize(("damage", "name", "says"), DAMAGES)
+def test_a_model_that_is_not_whole_in_the_store_is_one_line_before_spark_starts(
+    bundle_folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str],
+    damage: Callable[[Path], None], name: str, says: str, by: str,
+) -> None:  # fmt: skip
+    model_id = upload_bundle(FolderStore(tmp_path / "store"), bundle_folder).model_id
+    damage(tmp_path / "store" / "models" / model_id / name)
+    assert run_without_spark(model_id if by == "id" else str(bundle_folder), tmp_path) == 78
+    line = only_line(capfd)
+    assert says in line
+    assert "upgrade" in says or f"models/{model_id}/ and upload it again" in line
+
+
+@pytest.mark.parametrize("model", ["no-such-model", "no/such/folder"])
+def test_a_model_that_is_nowhere_is_exit_78_before_spark_starts(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], model: str
+) -> None:
+    assert run_without_spark(model, tmp_path) == 78
+    assert "with `shoplens model export" in only_line(capfd)
 
 
 @pytest.mark.parametrize(
