@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from schemas.errors import Misconfigured, ModelUnavailable
+from schemas.errors import Corrupt, Misconfigured, ModelUnavailable
 
 log = logging.getLogger("shoplens")
 
@@ -51,7 +51,7 @@ class SafetyCheck:
     def open_scorer(self) -> Scorer | None:
         """The function, its model loaded and tried on plain photos; of later failures a score is NaN.
 
-        Raises Misconfigured, ModelUnavailable, Corrupt.
+        Raises Misconfigured, ModelUnavailable.
         """
         if not 0 <= self.score_max <= 1:
             raise Misconfigured(f"--max-safety-score {self.score_max} is no score: write one from 0 to 1, such as 0.8")
@@ -68,7 +68,12 @@ class SafetyCheck:
         if not self.model:
             raise Misconfigured("--safety zero_shot needs a model: add --model ID_OR_FOLDER")
         cache_folder = Path(tempfile.gettempdir()) / "shoplens-models"
-        return ZeroShotScorer(locate_bundle(open_store(self.store_uri), self.model, cache_folder))
+        try:
+            return ZeroShotScorer(locate_bundle(open_store(self.store_uri), self.model, cache_folder))
+        except Corrupt as error:
+            raise ModelUnavailable(
+                f"--safety zero_shot cannot load {self.model}, {error}: export it again with `shoplens model export`"
+            ) from error
 
 
 class GuardedScorer:

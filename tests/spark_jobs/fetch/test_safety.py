@@ -128,6 +128,14 @@ def test_a_model_without_a_text_tower_is_refused_with_what_to_do(
     assert "has no text tower" in capfd.readouterr().err
 
 
+def test_a_damaged_model_is_refused_with_what_to_do(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_bundle_folder(), folder)
+    (folder / TEXT_TOWER_FILE).write_bytes(b"")
+    assert run_without_spark(tmp_path, "--safety", "zero_shot", "--model", str(folder)) == 78
+    assert "text.onnx is damaged: expected" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize("score_max", ["-0.1", "1.5", "nan"])
 def test_a_limit_that_is_no_score_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str], score_max: str) -> None:
     assert run_without_spark(tmp_path, f"--max-safety-score={score_max}") == 78
