@@ -12,12 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from retrieval.jpeg_stream import bare_jpeg
 from schemas.errors import PhotoRejected
 from schemas.reasons import PhotoReason
 
 FORMATS = ("JPEG", "PNG", "WEBP")
 STORED_SIDE_PX = 1024
 STORED_QUALITY = 92
+KEPT_BYTES_A_PIXEL_MAX = 1.0
+"""A JPEG with more is encoded anew: it holds noise that no model sees."""
 THUMBNAIL_SIDE_PX = 320
 THUMBNAIL_QUALITY = 85
 
@@ -79,6 +82,13 @@ def decode_photo(
     never below twice the target. Raises PhotoRejected: not_an_image, format_refused, truncated, decode_failed
     or too_many_pixels.
     """
+    return decode_oriented(data, limits, target_side_px=target_side_px)[0]
+
+
+def decode_oriented(
+    data: bytes, limits: PhotoLimits = DEFAULT_LIMITS, *, target_side_px: int | None = None
+) -> tuple[Image.Image, int]:
+    """As `decode_photo`, with the EXIF orientation, 1 to 8, that the bytes asked for and the image now has."""
     source_format = photo_format(data)
     if source_format is None:
         raise PhotoRejected(PhotoReason.FORMAT_REFUSED if _is_other_image(data) else PhotoReason.NOT_AN_IMAGE)
@@ -100,7 +110,7 @@ def decode_photo(
         reason = PhotoReason.TRUNCATED if _is_cut_short(data, source_format) else PhotoReason.DECODE_FAILED
         raise PhotoRejected(reason, _one_line(error)) from None
     upright.info = {}
-    return upright
+    return upright, orientation
 
 
 def upright_size(data: bytes) -> tuple[int, int] | None:
@@ -113,8 +123,21 @@ def upright_size(data: bytes) -> tuple[int, int] | None:
         return None
 
 
+def store_photo(data: bytes, upright: Image.Image, orientation: int) -> bytes:
+    """What the lake keeps of a photo and every model embeds: a JPEG of at most 1,024 pixels a side, without metadata.
+
+    The photo's own compressed pixels where it is a plain JPEG of that size, upright as it lies and not overlarge; else
+    `encode_stored`. `upright` and `orientation` are what `decode_oriented` gave for `data`.
+    """
+    if orientation not in _UPRIGHT and max(upright.size) <= STORED_SIDE_PX:
+        bare = bare_jpeg(data)
+        if bare and len(bare) <= KEPT_BYTES_A_PIXEL_MAX * upright.width * upright.height:
+            return bare
+    return encode_stored(upright)
+
+
 def encode_stored(image: Image.Image) -> bytes:
-    """What the lake keeps of a photo and every model embeds: JPEG of quality 92, 4:2:0, at most 1,024 pixels a side.
+    """Pixels as the lake keeps them: JPEG of quality 92, 4:2:0, at most 1,024 pixels a side.
 
     A photo within the cap keeps its size. The same pixels give the same bytes with the same Pillow.
     """

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from retrieval.photos import DEFAULT_LIMITS, STORED_SIDE_PX, PhotoLimits, decode_photo, encode_stored, photo_format
+from retrieval.photos import DEFAULT_LIMITS, STORED_SIDE_PX, PhotoLimits, decode_oriented, photo_format, store_photo
 from schemas.errors import PhotoRejected
 from schemas.reasons import PhotoReason
 from spark_jobs.fetch.measures import Measures, measure
@@ -53,14 +53,14 @@ def content_hash(data: bytes) -> str:
 
 
 def check_photo(data: bytes, rules: PhotoRules, content_sha256: str | None = None) -> CheckedPhoto:
-    """Decode, measure and re-encode a photo, or say why it cannot be used."""
+    """Decode and measure a photo and make what is kept of it, or say why it cannot be used."""
     photo = CheckedPhoto(content_sha256 or content_hash(data), REJECTED, len(data))
     try:
-        pixels = decode_photo(data, rules.limits, target_side_px=STORED_SIDE_PX)
+        pixels, orientation = decode_oriented(data, rules.limits, target_side_px=STORED_SIDE_PX)
         photo.source_format = photo_format(data)
         _check_shape(pixels, rules)
         _check_measures(photo, measure(pixels), rules)
-        photo.stored = encode_stored(pixels)
+        photo.stored = store_photo(data, pixels, orientation)
     except PhotoRejected as rejected:
         photo.reason = PhotoReason(rejected.reason)
         photo.detail = _writable(rejected.detail)
@@ -94,7 +94,7 @@ def _check_measures(photo: CheckedPhoto, measures: Measures, rules: PhotoRules) 
 
 
 def _stored_size(pixels: Image.Image) -> tuple[int, int]:
-    """Width and height as `encode_stored` keeps them."""
+    """Width and height as `store_photo` keeps them."""
     longest = max(pixels.size)
     if longest <= STORED_SIDE_PX:
         return pixels.size
