@@ -148,7 +148,7 @@ IMAGES = Table(
         Column("near_duplicate_of", "STRING", "smallest content_sha256 within the Hamming distance; null if none"),
         Column("detail", "STRING", "what the decoder said, cut at 200 characters"),
         Column(
-            "stored", "BINARY", "one re-encoding of its pixels, upright, no metadata; null if its own check rejected it"
+            "stored", "BINARY", "a JPEG of its pixels, upright, no metadata; null if its own check rejected it"
         ),
     ),
 )
