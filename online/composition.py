@@ -6,7 +6,7 @@ in the finished unit vector, so that a cosine with it is the weighted sum of the
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Self
 
@@ -70,10 +70,15 @@ class Mix:
 
 @dataclass(frozen=True)
 class Query:
-    """`mix` has unit length; rows of `hidden_groups` (codes) are not shown; `notes` says what was left aside."""
+    """`mix` has unit length; rows of `hidden_groups` (codes, sorted) are not shown; `notes` says what was left aside.
+
+    `words` are the shopper's; `models` (int64) is a row of each product that the query is like.
+    """
 
     mix: Mix
     hidden_groups: NDArray[np.int32]
+    words: str | None = None
+    models: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     notes: tuple[str, ...] = ()
 
     @property
@@ -107,7 +112,8 @@ def compose_query(snapshot: Snapshot, question: Question, stopwatch: Stopwatch) 
     mix = _sum([(wanted, 1.0), (disliked, -DISLIKED_WEIGHT), (_mean(negative), -NEGATIVE_WEIGHT)])
     assert mix is not None
     shown_before = [fields.product_id, *(fields.disliked or ()), *((fields.liked or ()) if alone else ())]
-    return Query(mix.unit(), products.groups(shown_before), products.notes())
+    models = products.first_rows([fields.product_id, *(fields.liked or ())])
+    return Query(mix.unit(), products.groups(shown_before), fields.text, models, products.notes())
 
 
 def _encode_photos(snapshot: Snapshot, question: Question, stopwatch: Stopwatch) -> tuple[Vectors, Vectors]:
@@ -162,6 +168,13 @@ class _Products:
             self._rows[product_id] for product_id in product_ids if product_id is not None and product_id in self._rows
         ]
         return np.unique(self._groups_of_rows[np.concatenate(rows)]) if rows else np.empty(0, np.int32)
+
+    def first_rows(self, product_ids: Sequence[str | None]) -> NDArray[np.int64]:
+        """A row of each of those that are in the index, in their order."""
+        known = [
+            self._rows[product_id] for product_id in product_ids if product_id is not None and product_id in self._rows
+        ]
+        return np.array([rows[0] for rows in known], np.int64)
 
     def notes(self) -> tuple[str, ...]:
         """What liked and disliked products were left aside."""

@@ -9,13 +9,13 @@ from flask import Request
 from pydantic import BaseModel, ValidationError
 
 from online.problems import BAD_JSON, INVALID_FIELDS, NO_QUERY, UNSUPPORTED_MEDIA_TYPE, ProblemRaised
-from schemas.api import PHOTOS_MAX, ClickRequest, FieldError, Filters, SearchRequest
+from schemas.api import PHOTOS_MAX, ClickRequest, FieldError, Filters, RankWeights, SearchRequest
 
 MULTIPART = "multipart/form-data"
 URLENCODED = "application/x-www-form-urlencoded"
 JSON = "application/json"
 
-OBJECT_PARTS: dict[str, type[BaseModel]] = {"filters": Filters}
+OBJECT_PARTS: dict[str, type[BaseModel]] = {"filters": Filters, "rank": RankWeights}
 """What a form carries as JSON."""
 
 LIST_FIELDS = ("image_base64", "image_weights", "negative_image_base64", "liked", "disliked")

@@ -31,13 +31,15 @@ def add_search_routes(app: OpenAPI, searcher: Searcher) -> None:
     def search() -> Response:
         question = parse_search(request)
         snapshot = searcher.snapshot()
-        results = answer_question(snapshot, question, g.stopwatch)
+        found = answer_question(snapshot, question, g.stopwatch)
+        results = found.results
         searcher.metrics.searches.labels(question.kind).inc()
         if not results:
             searcher.metrics.zero_results.labels(question.kind).inc()
         searcher.spool.append(_impression(searcher, snapshot, question, results))
         answer = SearchResponse(
             results=results,
+            explain=found.explanation,
             latency_ms=g.stopwatch.elapsed_ms(),
             stages_ms=g.stopwatch.stages_ms,
             generation=snapshot.pointer.generation,

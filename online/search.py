@@ -1,4 +1,6 @@
-"""From a question to the best product groups: vector → filters → candidates → best photo a group → the first k."""
+"""From a question to the best product groups: vector → filters → candidates → ranking → the best photo of each group."""
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,63 +8,78 @@ from numpy.typing import NDArray
 from online.composition import Query, compose_query
 from online.filtering import rows_that_pass
 from online.parsing import Question
+from online.ranking import Ranked, rank
 from online.snapshot import Snapshot
 from online.stopwatch import Stopwatch
-from retrieval.candidates import find_candidates
-from retrieval.item_columns import Codes, Mask
-from schemas.api import SearchResult
+from online.tiles import read_results
+from retrieval.candidates import Candidates, find_candidates
+from retrieval.item_columns import Mask
+from schemas.api import Explanation, QueryPart, SearchRequest, SearchResult
 
 Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]
 
 
-def answer_question(snapshot: Snapshot, question: Question, stopwatch: Stopwatch) -> list[SearchResult]:
+@dataclass(frozen=True)
+class Answer:
+    """What a search found. `explanation` is None unless it was asked for."""
+
+    results: list[SearchResult]
+    explanation: Explanation | None = None
+
+
+def answer_question(snapshot: Snapshot, question: Question, stopwatch: Stopwatch) -> Answer:
     """The best groups, best first, at most `k`. Raises ProblemRaised."""
-    query = compose_query(snapshot, question, stopwatch)
+    return find_page(snapshot, compose_query(snapshot, question, stopwatch), question.fields, stopwatch)
+
+
+def find_page(snapshot: Snapshot, query: Query, fields: SearchRequest, stopwatch: Stopwatch) -> Answer:
+    """One page of results for a query whose vector is known."""
     mask = None
-    if question.fields.filters is not None:
+    if fields.filters is not None:
         with stopwatch.stage("filter"):
-            mask = rows_that_pass(snapshot.catalog.columns, question.fields.filters)
+            mask = rows_that_pass(snapshot.catalog.columns, fields.filters)
     with stopwatch.stage("search"):
-        scores, rows = nearest_groups(snapshot, query, question.fields.k, mask)
+        found = nearest_rows(snapshot, query, fields.k, mask)
+    with stopwatch.stage("rank"):
+        ranked = rank(snapshot, query, found.scores, found.rows, fields.rank)
+        chosen = best_of_groups(ranked.scores, found.scores, snapshot.catalog.columns.groups[found.rows])[: fields.k]
     with stopwatch.stage("read"):
-        return read_results(snapshot, scores, rows)
+        results = read_results(snapshot, found, ranked, chosen, explain=fields.explain)
+    return Answer(results, explain_search(query, found, ranked) if fields.explain else None)
 
 
-def nearest_groups(snapshot: Snapshot, query: Query, k: int, mask: Mask | None = None) -> tuple[Float32, Int64]:
-    """The best row of each of the k best groups: scores (m,) float32, best first, and rows (m,) int64.
-
-    m is k wherever k groups exist among the rows of `mask`.
-    """
-    groups, manifest = snapshot.catalog.columns.groups, snapshot.segment.manifest
-    parameters = query.parameters(manifest.photo_search, manifest.text_search)
-    found = find_candidates(snapshot.segment, query.unit_vector, k, groups, parameters, mask, query.hidden_groups)
-    return best_of_groups(found.scores, found.rows, groups, k)
-
-
-def best_of_groups(scores: Float32, rows: Int64, groups: Codes, k: int) -> tuple[Float32, Int64]:
-    """The first row of each group, for rows (n,) that come best first."""
-    _, first = np.unique(groups[rows], return_index=True)
-    first.sort()
-    return scores[first[:k]], rows[first[:k]]
+def nearest_rows(snapshot: Snapshot, query: Query, groups_wanted: int, mask: Mask | None = None) -> Candidates:
+    """The rows nearest to the query, of at least as many groups, wherever so many exist among the rows of `mask`."""
+    manifest = snapshot.segment.manifest
+    return find_candidates(
+        snapshot.segment,
+        query.unit_vector,
+        groups_wanted,
+        snapshot.catalog.columns.groups,
+        query.parameters(manifest.photo_search, manifest.text_search),
+        mask,
+        query.hidden_groups,
+    )
 
 
-def read_results(snapshot: Snapshot, scores: Float32, rows: Int64) -> list[SearchResult]:
-    return [
-        SearchResult(
-            product_id=tile["product_id"],
-            group_id=tile["group_id"] or tile["product_id"],
-            score=round(float(score), 6),
-            image_id=tile["image_id"],
-            uri=f"/images/{tile['image_id']}",
-            title=tile["title"],
-            brand=tile["brand"],
-            category=tile["category"],
-            colour=tile["colour"],
-            price=tile["price"],
-            currency=tile["currency"],
-            in_stock=tile["in_stock"],
-            attributes=tile["attributes"],
-        )
-        for score, tile in zip(scores, snapshot.catalog.tiles(rows), strict=True)
-    ]
+def best_of_groups(rank_scores: Float32, cosines: Float32, groups: NDArray[np.int32]) -> Int64:
+    """The place of the best candidate of each group, best first: by score, then by cosine, then as they came."""
+    order = np.lexsort((np.arange(len(groups)), -cosines, -rank_scores))
+    _, first = np.unique(groups[order], return_index=True)
+    return np.asarray(order[np.sort(first)], dtype=np.int64)
+
+
+def explain_search(query: Query, found: Candidates, ranked: Ranked) -> Explanation:
+    plan, weights = found.plan, ranked.weights
+    return Explanation(
+        path=plan.path,
+        why=plan.why,
+        rows_matched=plan.rows_matched,
+        nprobe=plan.nprobe,
+        candidates=plan.candidates,
+        query=[QueryPart(field=part.field, kind=part.kind, weight=round(part.weight, 4)) for part in query.mix.parts],
+        weights=weights.as_dict(),
+        visual_scale=(round(ranked.visual_scale[0], 4), round(ranked.visual_scale[1], 4)),
+        notes=[*query.notes, *ranked.notes],
+    )

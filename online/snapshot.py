@@ -11,6 +11,7 @@ from PIL import Image
 from online.catalog import Catalog
 from online.golden import ask_golden_queries
 from online.host_cache import HostCache
+from online.rank_features import RankFeatures
 from retrieval.bundles import read_bundle
 from retrieval.encoder import Encoder
 from retrieval.photos import decode_photo, encode_thumbnail
@@ -18,12 +19,15 @@ from retrieval.preprocess import to_pixels
 from retrieval.segments import Segment, open_build
 from schemas.api import RESULTS_MAX
 from schemas.bundle import Bundle, Preprocessing
+from schemas.calibration import Calibration
 from schemas.errors import EncoderMismatch, Misconfigured, ModelUnavailable
+from schemas.intervals import parse_time
 from schemas.manifest import Manifest
 from schemas.pointer import Pointer
 
 EncoderLoader = Callable[[Path], Encoder]
 WARM_CANDIDATES = 500
+DAY_S = 86_400
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,13 @@ class Snapshot:
     preprocessing: Preprocessing
     segment: Segment
     catalog: Catalog
+    features: RankFeatures
+
+    @property
+    def interval_day(self) -> float | None:
+        """The end of the data interval in days since 1970; None where CURRENT gives no time."""
+        text = self.pointer.interval_end
+        return parse_time(text).timestamp() / DAY_S if text else None
 
 
 class SnapshotLoader:
@@ -68,7 +79,9 @@ class SnapshotLoader:
             encoder = live.encoder
         else:
             encoder = self._load_encoder(model_folder)
-        snapshot = Snapshot(pointer, encoder, bundle.preprocessing, segment, Catalog.of(segment.items))
+        catalog = Catalog.of(segment.items)
+        features = RankFeatures.of(catalog.columns, Calibration.from_json(segment.manifest.calibration))
+        snapshot = Snapshot(pointer, encoder, bundle.preprocessing, segment, catalog, features)
         warm(snapshot)
         ask_golden_queries(build_folder, segment, encoder)
         with self._cache.locked():

@@ -60,6 +60,14 @@ class Attribute:
         """Which rows (rows,) have one of the values."""
         return self._rows_of(pc.is_in(self.values, pa.array(list(wanted), pa.string())).to_numpy(zero_copy_only=False))
 
+    def has_value(self, rows: NDArray[np.int64], value: str) -> Mask:
+        """Which of the given rows (n,) have the value."""
+        place = pc.index(self.values, value).as_py()
+        if place < 0:
+            return np.zeros(len(rows), dtype=bool)
+        have = self.rows[self.starts[place] : self.starts[place + 1]]
+        return np.asarray(have[np.minimum(np.searchsorted(have, rows), len(have) - 1)] == rows)
+
     def rows_between(self, low: float, high: float) -> Mask:
         """Which rows (rows,) have a number from `low` to `high`, both included."""
         return self._rows_of((self.numbers >= low) & (self.numbers <= high))

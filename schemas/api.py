@@ -18,6 +18,7 @@ RESULTS_DEFAULT = 20
 PHOTOS_MAX = 5
 LIKED_MAX = 50
 IMAGE_WEIGHT_DEFAULT = 0.7
+RANK_WEIGHT_MAX = 10
 FILTER_VALUES_MAX = 100
 FILTER_ATTRIBUTES_MAX = 20
 SHA256_PATTERN = "^[0-9a-f]{64}$"
@@ -102,6 +103,21 @@ class Filters(BaseModel):
     )
 
 
+RankWeight = Annotated[float, Field(ge=0, le=RANK_WEIGHT_MAX, allow_inf_nan=False)]
+
+
+class RankWeights(BaseModel):
+    """How much each term of the score counts; those left out stay as the shop has them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    visual: RankWeight | None = Field(None, description="likeness to the query; 0.6 by default")
+    attributes: RankWeight | None = Field(None, description="words and traits that were asked for; 0.15 by default")
+    personal: RankWeight | None = Field(None, description="what this shopper likes; 0.15 by default")
+    freshness: RankWeight | None = Field(None, description="new products first; 0.05 by default")
+    price: RankWeight | None = Field(None, description="cheaper products first; 0.05 by default")
+
+
 def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
@@ -171,6 +187,8 @@ class SearchRequest(BaseModel):
     disliked: Products | None = Field(None, description="products to stay away from; they are left out")
     filters: Filters | None = Field(None, description="what a product must be to be found (in a form: JSON)")
     k: int = Field(RESULTS_DEFAULT, ge=1, le=RESULTS_MAX, description="how many products, variants counted as one")
+    rank: RankWeights | None = Field(None, description="weights of the score that orders the results (in a form: JSON)")
+    explain: bool = Field(False, description="say how the query was run and what each result's score is made of")
     user_id: Identifier | None = Field(
         None, description="kept only as a keyed hash, for the learning loop; until that has run it changes no result"
     )
@@ -200,12 +218,20 @@ class SearchForm(SearchRequest):
     negative_image: Files | None = Field(None, description="photos to stay away from")
 
 
+class Term(BaseModel):
+    """One term of a score."""
+
+    value: float = Field(description="0 to 1")
+    points: float = Field(description="the value times its weight; below 0 for price")
+
+
 class SearchResult(BaseModel):
     """One tile: the best photo of the best variant of one product group."""
 
     product_id: str
     group_id: str = Field(description="variants of one design share it")
     score: float = Field(description="cosine of the query and the photo, -1 to 1")
+    rank_score: float = Field(description="what the results are ordered by: likeness and the other terms of `rank`")
     image_id: str = Field(description="SHA-256 of the photo that matched")
     uri: str = Field(description="where its thumbnail is, relative to this service")
     title: str | None = None
@@ -216,12 +242,36 @@ class SearchResult(BaseModel):
     currency: str | None = Field(None, description="ISO 4217")
     in_stock: bool | None = None
     attributes: dict[str, str] = Field(default_factory=dict)
+    explain: dict[str, Term] | None = Field(None, description="the terms of rank_score, where it was asked for")
+
+
+class QueryPart(BaseModel):
+    """One unit vector of the query's sum."""
+
+    field: str
+    kind: Literal["photo", "text"]
+    weight: float = Field(description="in the finished unit vector; below 0 where it pushes away")
+
+
+class Explanation(BaseModel):
+    """How the query was run."""
+
+    path: str = Field(description="what the planner chose: probe, probe_more, scan_few, scan_all, exact or nothing")
+    why: str
+    rows_matched: int = Field(description="photos that pass the filters")
+    nprobe: int = Field(description="lists of the index that were read; 0 where rows were scored without it")
+    candidates: int = Field(description="photos that were ranked")
+    query: list[QueryPart]
+    weights: dict[str, float] = Field(description="of the terms of rank_score")
+    visual_scale: tuple[float, float] = Field(description="the cosines that count as 0 and as 1")
+    notes: list[str] = Field(description="what was left aside or stayed neutral, and why")
 
 
 class SearchResponse(BaseModel):
     """The best products, best first, and what answered."""
 
     results: list[SearchResult]
+    explain: Explanation | None = Field(None, description="where it was asked for")
     latency_ms: float = Field(description="from the first byte of the request to here")
     stages_ms: dict[str, float] = Field(description="the parts of latency_ms: decode, encode, search, read")
     generation: int = Field(description="of CURRENT; it only grows")

@@ -132,7 +132,7 @@ def finish_build(
         photo_search=photo_search,
         text_search=text_search,
         recall=_measured(segment, photo, photo_search) | _measured(segment, text, text_search),
-        calibration=dict(calibrate(segment, parameters.seed)),
+        calibration=calibrate(segment, parameters.seed, text_vectors).to_json(),
     )
     tuned = replace(segment, manifest=manifest)
     write_golden(tuned, folder / GOLDEN_FILE, words, text_vectors, parameters.seed)

@@ -1,42 +1,143 @@
-"""What a cosine means for this model and catalog: similarities within a product and between any two, as percentiles."""
+"""What a cosine and a price mean in this catalog: the constants that ranking scales its terms by (`schemas.calibration`).
+
+Pairs of photos of one product stand for a shopper's photo of a product that the shop has; random pairs for one that it
+has not. Words are titles and categories of the catalog, so each has something to find.
+"""
+
+from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from retrieval.exact import Float32, Int64
+from retrieval.exact import Float32, Int64, exact_search
+from retrieval.item_columns import NO_VALUE, CodedColumn, ItemColumns
 from retrieval.segments import Segment
+from schemas.calibration import NO_CURRENCY, PRICE_QUANTILES, Calibration, CategoryValues, Scale
 
 PERCENTILES = (5, 25, 50, 75, 95)
+POOR_MATCH_PERCENTILE = 5
+"""One in twenty true pairs lies below the threshold of a poor match."""
+
 _PAIRS = 2_000
+_PAIRS_PER_CATEGORY = 500
+_MEASURED_MIN = 20
+"""A category with fewer pairs, or prices, goes by all categories together."""
+
+_CATEGORIES_MAX = 1_000
+_SCALE_MIN = 0.01
 _DIGITS = 4
 
 
-def calibrate(segment: Segment, seed: int) -> dict[str, dict[str, float]]:
-    """Percentiles of cosines: `same_product` (two photos of one product) and `random_pair`; empty where there are none."""
+def calibrate(segment: Segment, seed: int, text_vectors: Float32 | None = None) -> Calibration:
+    """Measure a build's own rows; `text_vectors` (n, dimension) are words of the catalog. Parts without data stay out."""
     rng = np.random.default_rng(seed + 3)
+    columns = ItemColumns.of(segment.items)
     rows = segment.manifest.rows
     random_pairs = rng.integers(0, rows, (min(_PAIRS, rows * rows), 2))
-    random_pairs = random_pairs[random_pairs[:, 0] != random_pairs[:, 1]]
-    return {
-        "same_product": _percentiles(segment, _same_product_pairs(segment, rng)),
-        "random_pair": _percentiles(segment, random_pairs),
+    random_cosines = _cosines(segment, random_pairs[random_pairs[:, 0] != random_pairs[:, 1]])
+    products = _product_codes(segment)
+    pairs = _same_product_pairs(products, rng)
+    same_cosines = _cosines(segment, pairs[:_PAIRS])
+    scales: dict[str, Scale] = {}
+    if len(random_cosines) and (scale := _scale(np.median(random_cosines), 1.0)):
+        scales["photo"] = scale
+    text_match = None
+    if text_vectors is not None and len(text_vectors):
+        best = exact_search(segment.vectors, text_vectors, 1)[0][:, 0]
+        anywhere = np.asarray(segment.vectors[rng.integers(0, rows, len(text_vectors))], dtype=np.float32)
+        if scale := _scale(np.median(np.sum(anywhere * text_vectors, axis=1)), best.max()):
+            scales["text"] = scale
+        text_match = _rounded(np.percentile(best, POOR_MATCH_PERCENTILE))
+    return Calibration(
+        percentiles={"same_product": _percentiles(same_cosines), "random_pair": _percentiles(random_cosines)},
+        visual_scale=scales,
+        photo_match=_photo_match(segment, pairs, same_cosines, columns.category),
+        text_match=text_match,
+        prices=_price_quantiles(columns, np.unique(products, return_index=True)[1]),
+    )
+
+
+def _same_product_pairs(products: NDArray[np.int32], rng: np.random.Generator) -> Int64:
+    """Pairs of photos of one product (pairs, 2), neighbours in the order of rows, shuffled."""
+    order = np.argsort(products, kind="stable")
+    together = np.flatnonzero(products[order][1:] == products[order][:-1])
+    pairs = np.stack([order[together], order[together + 1]], axis=1)
+    return np.asarray(pairs[rng.permutation(len(pairs))], dtype=np.int64)
+
+
+def _photo_match(segment: Segment, pairs: Int64, same_cosines: Float32, category: CodedColumn) -> CategoryValues:
+    """The cosine that all but one in twenty pairs of photos of one product reach, overall and by category."""
+    if len(pairs) < _MEASURED_MIN:
+        return CategoryValues()
+    codes = category.codes[pairs[:, 0]]
+    thresholds = {
+        category.values[code]: _rounded(
+            np.percentile(
+                _cosines(segment, pairs[np.flatnonzero(codes == code)[:_PAIRS_PER_CATEGORY]]), POOR_MATCH_PERCENTILE
+            )
+        )
+        for code in _largest(codes)
     }
+    return CategoryValues(_rounded(np.percentile(same_cosines, POOR_MATCH_PERCENTILE)), thresholds)
 
 
-def _same_product_pairs(segment: Segment, rng: np.random.Generator) -> Int64:
-    """Neighbours in order of product, which are photos of one product where their ids agree."""
-    codes = segment.items.column("product_id").combine_chunks().dictionary_encode().indices.to_numpy()
-    order = np.argsort(codes, kind="stable")
-    together = np.flatnonzero(codes[order][1:] == codes[order][:-1])
-    kept = np.sort(rng.choice(together, min(_PAIRS, len(together)), replace=False)) if len(together) else together
-    return np.stack([order[kept], order[kept + 1]], axis=1)
+def _largest(codes: NDArray[np.int32]) -> list[int]:
+    """The codes with enough rows to measure, most rows first, and not too many of them."""
+    found, counts = np.unique(codes, return_counts=True)
+    order = np.argsort(-counts, kind="stable")[:_CATEGORIES_MAX]
+    return [int(found[n]) for n in order if found[n] != NO_VALUE and counts[n] >= _MEASURED_MIN]
 
 
-def _percentiles(segment: Segment, pairs: Int64) -> dict[str, float]:
-    if not len(pairs):
+def _price_quantiles(columns: ItemColumns, products: Int64) -> dict[str, CategoryValues]:
+    """The ends of ten equal parts of the prices, by currency, overall and by category; `products` has a row for each."""
+    prices, currencies = columns.price[products], columns.currency.codes[products]
+    categories = columns.category.codes[products]
+    found: dict[str, CategoryValues] = {}
+    for code in np.unique(currencies):
+        chosen = (currencies == code) & np.isfinite(prices)
+        if not chosen.any():
+            continue
+        name = NO_CURRENCY if code == NO_VALUE else columns.currency.values[code]
+        found[name] = CategoryValues(
+            _quantiles(prices[chosen]),
+            {
+                columns.category.values[category]: _quantiles(prices[chosen & (categories == category)])
+                for category in _largest(categories[chosen])
+            },
+        )
+    return found
+
+
+def _product_codes(segment: Segment) -> NDArray[np.int32]:
+    encoded = pc.dictionary_encode(segment.items.column("product_id").combine_chunks())
+    return np.asarray(encoded.indices.to_numpy(), dtype=np.int32)
+
+
+def _quantiles(prices: NDArray[np.float64]) -> list[float]:
+    return [_rounded(price) for price in np.quantile(prices, np.linspace(0, 1, PRICE_QUANTILES + 1))]
+
+
+def _percentiles(cosines: Float32) -> dict[str, float]:
+    if not len(cosines):
         return {}
+    values = np.percentile(cosines, PERCENTILES)
+    return {f"p{percentile:02d}": _rounded(value) for percentile, value in zip(PERCENTILES, values, strict=True)}
+
+
+def _scale(low: Any, high: Any) -> Scale | None:
+    """None where all cosines are nearly one."""
+    return (_rounded(low), _rounded(high)) if high - low >= _SCALE_MIN else None
+
+
+def _rounded(value: Any) -> float:
+    return round(float(value), _DIGITS)
+
+
+def _cosines(segment: Segment, pairs: Int64) -> Float32:
+    """The cosine of each pair of rows (pairs,) float32."""
     left, right = _unit(segment, pairs[:, 0]), _unit(segment, pairs[:, 1])
-    values = np.percentile(np.sum(left * right, axis=1), PERCENTILES)
-    return {f"p{percentile:02d}": round(float(v), _DIGITS) for percentile, v in zip(PERCENTILES, values, strict=True)}
+    return np.asarray(np.sum(left * right, axis=1), dtype=np.float32)
 
 
 def _unit(segment: Segment, rows: Int64) -> Float32:

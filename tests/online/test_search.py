@@ -14,7 +14,7 @@ from PIL import Image
 from werkzeug.test import TestResponse
 
 from online.composition import Mix, Query
-from online.search import nearest_groups
+from online.search import best_of_groups, nearest_rows
 from online.searcher import Searcher
 from retrieval.objects import FolderStore
 from tests.online.tiny_shop import COLOURS, SHOP, Item, photo_of, point_at, put_build, vector_of
@@ -61,8 +61,10 @@ def test_k_counts_groups(client: FlaskClient) -> None:
 
 
 def test_scores_come_best_first(client: FlaskClient) -> None:
-    scores = [result["score"] for result in client.post("/search", json={"text": "red"}).get_json()["results"]]
+    results = client.post("/search", json={"text": "red"}).get_json()["results"]
+    scores = [result["rank_score"] for result in results]
     assert scores == sorted(scores, reverse=True)
+    assert len(set(scores)) == len(results)
 
 
 def test_more_like_this_leaves_out_the_products_own_variants(client: FlaskClient) -> None:
@@ -73,7 +75,8 @@ def test_more_like_this_leaves_out_the_products_own_variants(client: FlaskClient
 def test_a_result_carries_what_a_tile_needs(client: FlaskClient) -> None:
     tile = client.post("/search", json={"text": "green", "k": 1}).get_json()["results"][0]
     assert tile == {
-        "product_id": "sock-green", "group_id": "sock-green", "score": tile["score"], "image_id": SHOP[3].image_id,
+        "product_id": "sock-green", "group_id": "sock-green", "score": tile["score"], "rank_score": tile["rank_score"],
+        "explain": None, "image_id": SHOP[3].image_id,
         "uri": f"/images/{SHOP[3].image_id}", "title": "Sock", "brand": None, "category": None, "colour": None,
         "price": None, "currency": None, "in_stock": None, "attributes": {"material": "wool"},
     }  # fmt: skip
@@ -84,7 +87,7 @@ def test_an_answer_says_what_gave_it(client: FlaskClient) -> None:
     assert (body["generation"], body["build_id"], body["request_id"]) == (1, "b1", "trace-1")
     assert body["model_id"].startswith("mean-colour-")
     assert body["latency_ms"] > 0
-    assert set(body["stages_ms"]) == {"encode", "search", "read"}
+    assert set(body["stages_ms"]) == {"encode", "search", "rank", "read"}
 
 
 def test_an_unknown_product_is_not_found(client: FlaskClient) -> None:
@@ -146,7 +149,9 @@ def test_k_groups_are_found_though_one_group_fills_all_candidates(
 def test_a_query_is_answered_as_brute_force_would(searcher: Searcher) -> None:
     snapshot = searcher.snapshot()
     query = vector_of((90, 140, 60))
-    scores, rows = nearest_groups(snapshot, Query(Mix.of("image", "photo", query[0]), np.empty(0, np.int32)), 4)
+    found = nearest_rows(snapshot, Query(Mix.of("image", "photo", query[0]), np.empty(0, np.int32)), 4)
+    chosen = best_of_groups(found.scores, found.scores, snapshot.catalog.columns.groups[found.rows])
+    scores, rows = found.scores[chosen], found.rows[chosen]
     brute = np.vstack([vector_of(item.rgb) for item in SHOP]) @ query[0]
     best: dict[str, int] = {}
     for row in np.argsort(-brute, kind="stable"):

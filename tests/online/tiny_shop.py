@@ -111,6 +111,7 @@ def put_model(store: ObjectStore, fingerprint: str = FINGERPRINT, dimension: int
 def put_build(
     store: ObjectStore, scratch: Path, items: Sequence[Item] = SHOP, *, build_id: str = "b1",
     fingerprint: str = FINGERPRINT, model_id: str = MODEL_ID, thumbnails: bool = True,
+    calibration: dict[str, Any] | None = None,
 ) -> Manifest:  # fmt: skip
     """An exact build of the items, with thumbnails."""
     folder = scratch / build_id
@@ -126,10 +127,11 @@ def put_build(
     ]
     lines = [{**line, "attributes": list(line.get("attributes", {}).items())} for line in lines]
     names = sorted({name for line in lines for name in line})
-    table = pa.table({
-        name: pa.array([line.get(name) for line in lines], pa.map_(pa.string(), pa.string()) if name == "attributes" else None)
-        for name in names
-    })  # fmt: skip
+    types = {"attributes": pa.map_(pa.string(), pa.string())}
+    table = pa.table({name: pa.array([line.get(name) for line in lines], types.get(name)) for name in names})
+    if "created_at" in names:  # given as text
+        created = table.column("created_at").cast(pa.timestamp("us"))
+        table = table.set_column(names.index("created_at"), "created_at", created)
     write_items(conform_items(table), folder / ITEMS_FILE)
     manifest = Manifest(
         build_id=build_id, model_id=model_id, model_fingerprint=fingerprint, dimension=vectors.shape[1], rows=len(items),
@@ -137,6 +139,7 @@ def put_build(
         photo_search=SearchParameters(), text_search=SearchParameters(), source_versions={},
         interval_end="2026-01-02T02:00:00+00:00",
         files={name: describe_file(folder / name) for name in (INDEX_FILE, VECTORS_FILE, ITEMS_FILE)},
+        calibration=calibration or {},
     )  # fmt: skip
     for name in manifest.files:
         store.upload(folder / name, build_key(build_id, name))

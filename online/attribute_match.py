@@ -1,0 +1,67 @@
+"""How much a candidate has of what was asked for by name: words of the query, and the traits of products it is like."""
+
+import re
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from online.catalog import Catalog
+from retrieval.item_columns import NO_VALUE
+
+Float32 = NDArray[np.float32]
+Int64 = NDArray[np.int64]
+
+WORDS_MAX = 32
+MODELS_MAX = 10
+"""Of the products that a query is like, the first so many are compared."""
+
+_WORD_COLUMNS = ("title", "brand", "category", "colour")
+_WORD = re.compile(r"\w+")
+
+
+def match_attributes(catalog: Catalog, rows: Int64, words: str | None, models: Int64) -> Float32 | None:
+    """The share of what was asked that each of `rows` (n,) has, 0 to 1 float32; None where nothing was asked by name.
+
+    `models` are rows of the products that the query is like, one for each product.
+    """
+    shares = [] if words is None else [match_words(catalog, rows, words)]
+    for model in models[:MODELS_MAX].tolist():
+        traits = match_traits(catalog, rows, model)
+        shares += [] if traits is None else [traits]
+    return np.mean(shares, axis=0, dtype=np.float32) if shares else None
+
+
+def match_words(catalog: Catalog, rows: Int64, words: str) -> Float32:
+    """The share of the words that stand in a row's title, brand, category, colour or attributes.
+
+    Words that stand in none of the rows tell none from another and do not count.
+    """
+    asked = list(dict.fromkeys(_WORD.findall(words.lower())))[:WORDS_MAX]
+    texts = _texts_of(catalog.items, rows)
+    found = [pc.match_substring(texts, f" {word} ").to_numpy(zero_copy_only=False) for word in asked]
+    telling = [each for each in found if each.any()]
+    return np.mean(telling, axis=0, dtype=np.float32) if telling else np.zeros(len(rows), np.float32)
+
+
+def match_traits(catalog: Catalog, rows: Int64, model: int) -> Float32 | None:
+    """The share of a product's category, brand, colour and attributes that each row has too; None where it has none."""
+    columns = catalog.columns
+    coded = [column.codes for column in (columns.category, columns.brand, columns.colour)]
+    same = [codes[rows] == codes[model] for codes in coded if codes[model] != NO_VALUE]
+    attributes = dict(catalog.items.column("attributes")[model].as_py() or ())
+    same += [columns.attributes[name].has_value(rows, value) for name, value in attributes.items() if value is not None]
+    return np.mean(same, axis=0, dtype=np.float32) if same else None
+
+
+def _texts_of(items: Any, rows: Int64) -> Any:
+    """One line a row: its words in lower case, each between blanks."""
+    wanted = items.select([*_WORD_COLUMNS, "attributes"]).take(pa.array(rows)).combine_chunks()
+    maps = wanted.column("attributes").combine_chunks()
+    maps = maps.chunk(0) if isinstance(maps, pa.ChunkedArray) else maps
+    values = pc.binary_join(pa.ListArray.from_arrays(maps.offsets, pc.coalesce(maps.items, "")), " ")
+    parts = [pc.coalesce(wanted.column(name).combine_chunks(), "") for name in _WORD_COLUMNS]
+    joined = pc.binary_join_element_wise("", *parts, values, "", " ")
+    return pc.replace_substring_regex(pc.utf8_lower(joined), r"[^\pL\pN_]+", " ")

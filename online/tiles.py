@@ -1,0 +1,36 @@
+"""Results as the API gives them."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online.ranking import Ranked
+from online.snapshot import Snapshot
+from retrieval.candidates import Candidates
+from schemas.api import SearchResult, Term
+
+
+def read_results(
+    snapshot: Snapshot, found: Candidates, ranked: Ranked, chosen: NDArray[np.int64], *, explain: bool
+) -> list[SearchResult]:
+    """The tiles of the chosen candidates, in their order."""
+    tiles = snapshot.catalog.tiles(found.rows[chosen])
+    return [
+        SearchResult(
+            product_id=tile["product_id"],
+            group_id=tile["group_id"] or tile["product_id"],
+            score=round(float(found.scores[place]), 6),
+            rank_score=round(float(ranked.scores[place]), 6),
+            image_id=tile["image_id"],
+            uri=f"/images/{tile['image_id']}",
+            title=tile["title"],
+            brand=tile["brand"],
+            category=tile["category"],
+            colour=tile["colour"],
+            price=tile["price"],
+            currency=tile["currency"],
+            in_stock=tile["in_stock"],
+            attributes=tile["attributes"],
+            explain={name: Term(**term) for name, term in ranked.explain(place).items()} if explain else None,
+        )
+        for place, tile in zip(chosen.tolist(), tiles, strict=True)
+    ]

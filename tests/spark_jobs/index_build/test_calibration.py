@@ -1,0 +1,87 @@
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from retrieval.segments import Segment, open_build
+from schemas.calibration import NO_CURRENCY, Calibration
+from spark_jobs.index_build.assemble import assemble_build
+from spark_jobs.index_build.calibration import calibrate
+from tests.spark_jobs.index_build.small_rows import encode_words, small_rows, unit
+
+
+def build(folder: Path, vectors: np.ndarray, items: pa.Table) -> Segment:
+    manifest = assemble_build(vectors, items, model_id="m", fingerprint="f", out_folder=folder)
+    return open_build(folder / manifest.build_id)
+
+
+def replaced(items: pa.Table, name: str, values: list[object]) -> pa.Table:
+    place = items.schema.get_field_index(name)
+    return (
+        items.set_column(place, name, pa.array(values)) if place >= 0 else items.append_column(name, pa.array(values))
+    )
+
+
+def test_a_manifest_keeps_what_was_measured(tmp_path: Path) -> None:
+    vectors, items = small_rows(600)
+    manifest = assemble_build(
+        vectors, items, model_id="m", fingerprint="f", out_folder=tmp_path, encode_texts=encode_words
+    )
+    read = Calibration.from_json(manifest.calibration)
+    assert set(read.visual_scale) == {"photo", "text"}
+    assert read.visual_scale["photo"][0] == read.percentiles["random_pair"]["p50"]
+    assert read.visual_scale["photo"][1] == 1.0
+    assert read.visual_scale["text"][0] < read.text_match < read.visual_scale["text"][1]
+    assert Calibration.from_json(read.to_json()) == read
+
+
+def test_each_category_has_its_own_threshold_where_it_has_enough_pairs(tmp_path: Path) -> None:
+    """Photos of one dress are alike, those of one hat are not; there are too few bags."""
+    rng = np.random.default_rng(1)
+    apart = {"dress": 0.1, "hat": 1.5, "bag": 0.1}
+    names = ["dress"] * 80 + ["hat"] * 80 + ["bag"] * 10
+    first = unit(rng.standard_normal((len(names), 32)))
+    second = unit(
+        first + np.array([apart[name] for name in names])[:, np.newaxis] * unit(rng.standard_normal(first.shape))
+    )
+    vectors = np.stack([first, second], axis=1).reshape(-1, 32)
+    _, items = small_rows(len(vectors))
+    items = replaced(items, "category", [name for name in names for _ in range(2)])
+    match = calibrate(build(tmp_path, vectors, items), 1).photo_match
+    assert set(match.by_category) == {"dress", "hat"}
+    assert match.by_category["hat"] < 0.6 < 0.98 < match.by_category["dress"]
+    assert match.by_category["hat"] < match.overall < match.by_category["dress"]
+
+
+def test_prices_are_parted_by_currency_and_category_and_each_product_counts_once(tmp_path: Path) -> None:
+    vectors, items = small_rows(400)
+    prices: list[float | None] = [float(product) for product in range(200) for _ in range(2)]
+    prices[0] = prices[1] = None
+    items = replaced(items, "price", prices)  # type: ignore[arg-type]
+    items = replaced(
+        items, "category", [("dress" if product < 190 else "bag") for product in range(200) for _ in range(2)]
+    )
+    items = replaced(
+        items, "currency", [("EUR" if product < 150 else None) for product in range(200) for _ in range(2)]
+    )
+    prices_of = calibrate(build(tmp_path, vectors, items), 1).prices
+    assert set(prices_of) == {"EUR", NO_CURRENCY}
+    assert prices_of["EUR"].overall == pytest.approx(np.quantile(np.arange(1, 150), np.linspace(0, 1, 11)), abs=1e-3)
+    assert set(prices_of["EUR"].by_category) == {"dress"}
+    assert set(prices_of[NO_CURRENCY].by_category) == {"dress"}
+    assert (prices_of[NO_CURRENCY].overall[0], prices_of[NO_CURRENCY].overall[-1]) == (150, 199)
+
+
+def test_a_catalog_of_one_photo_measures_nothing(tmp_path: Path) -> None:
+    vectors, items = small_rows(1)
+    found = calibrate(build(tmp_path, vectors, items), 1)
+    assert (found.visual_scale, found.photo_match.overall, found.text_match) == ({}, None, None)
+
+
+def test_a_manifest_from_before_calibration_reads_as_not_measured() -> None:
+    old = {"same_product": {"p05": 0.7}, "random_pair": {"p50": 0.2}}
+    read = Calibration.from_json(old)
+    assert read.percentiles == old
+    assert (read.visual_scale, read.text_match, read.prices, read.photo_match.by_category) == ({}, None, {}, {})
+    assert Calibration.from_json({}) == Calibration()
