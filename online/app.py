@@ -5,6 +5,7 @@ import atexit
 from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
 
+from online.admission import admit_requests, describe_admission
 from online.answering import surround_requests
 from online.config import SearcherConfig
 from online.document import describe
@@ -25,11 +26,13 @@ def create_app(config: SearcherConfig, load_encoder: EncoderLoader | None = None
     app.extensions["searcher"] = searcher
     app.json.sort_keys = False  # type: ignore[attr-defined]
     surround_requests(app, searcher.metrics, config.body_max_bytes)
+    admit_requests(app, config.api_keys)
     answer_problems(app)
     add_search_routes(app, searcher)
     add_state_routes(app, searcher)
     add_pages(app)
     describe(app)
+    describe_admission(app)
     if watch:
         searcher.spool.close_orphans()
         atexit.register(searcher.spool.close)

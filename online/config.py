@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from online.keys import ApiKey, read_keys
 from schemas.errors import Misconfigured
 
 STORE = "SHOPLENS_STORE"
@@ -25,13 +26,14 @@ Number = TypeVar("Number", int, float)
 class SearcherConfig:
     """What one worker needs. Sizes in bytes, times in seconds.
 
-    `user_hash_key` None means that no trace of a user id is kept. `first_look_wait_s` is how long a starting worker
+    Without `api_keys` only this machine is answered. `user_hash_key` None means that no trace of a user id is kept. `first_look_wait_s` is how long a starting worker
     keeps back from serving while its first snapshot loads, so that a replaced worker never answers 503.
     """
 
     store_uri: str
     cache_folder: Path
     spool_folder: Path
+    api_keys: tuple[ApiKey, ...] = ()
     user_hash_key: bytes | None = None
     body_max_bytes: int = 16 * MIB
     poll_interval_s: float = 1.5
@@ -45,13 +47,14 @@ class SearcherConfig:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "SearcherConfig":
-        """Raises Misconfigured with the variable to set."""
+        """Reads the file of API keys too. Raises Misconfigured with the variable to set."""
         cache = Path(_required(environ, CACHE, "a folder for downloaded builds"))
         key = environ.get(USER_HASH_KEY, "")
         return cls(
             store_uri=_required(environ, STORE, "s3://bucket/prefix or a folder"),
             cache_folder=cache,
             spool_folder=Path(environ.get(SPOOL) or cache / "spool"),
+            api_keys=read_keys(environ),
             user_hash_key=key.encode() if key else None,
             body_max_bytes=_number(environ, "SHOPLENS_BODY_MAX_BYTES", cls.body_max_bytes, int),
             poll_interval_s=_number(environ, "SHOPLENS_POLL_INTERVAL_S", cls.poll_interval_s, float),

@@ -6,13 +6,26 @@ when a worker first loads OpenMP; a search uses one thread, and many searches ru
 
 import os
 import shutil
+import sys
 import tempfile
-from typing import Any
+from typing import Any, NoReturn
 
-from online.config import METRICS_FOLDER, ServingConfig
+from online.config import METRICS_FOLDER, SearcherConfig, ServingConfig
+from online.exposure import refuse_addresses, refuse_open_doors
 from online.logs import gunicorn_logging
+from schemas.errors import Misconfigured
 
-_config = ServingConfig.from_env(os.environ)
+
+def _give_up(error: Misconfigured) -> NoReturn:
+    """In one line: gunicorn itself would write a traceback, and end with 1 or 3."""
+    print(f"searcher: {error}", file=sys.stderr)
+    sys.exit(error.exit_code)
+
+
+try:
+    _config, _api_keys = ServingConfig.from_env(os.environ), SearcherConfig.from_env(os.environ).api_keys
+except Misconfigured as error:
+    _give_up(error)
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -34,6 +47,17 @@ max_requests_jitter = max(1, _config.requests_per_worker // 10)
 control_socket_disable = True
 proc_name = "shoplens"
 logconfig_dict = gunicorn_logging()
+
+
+def when_ready(server: Any) -> None:
+    """Ports are taken, however they were named (-b, fd, systemd), and no worker answers yet."""
+    try:
+        refuse_open_doors([listener.sock for listener in server.LISTENERS], _api_keys)
+        if not server.LISTENERS:  # with reuse_port each worker opens its own
+            refuse_addresses([address[0] for address in server.cfg.address if isinstance(address, tuple)], _api_keys)
+    except Misconfigured as error:
+        on_exit(server)
+        _give_up(error)
 
 
 def child_exit(server: Any, worker: Any) -> None:

@@ -28,6 +28,21 @@ class ProblemType:
 
 BAD_JSON = ProblemType("bad-json", 400, "The body is not JSON", "Send one JSON object in UTF-8.")
 BAD_REQUEST = ProblemType("bad-request", 400, "The request cannot be read", "Check how the request is written.")
+KEY_REQUIRED = ProblemType(
+    "key-required", 401, "An API key is needed", "Send it as a Bearer token in Authorization; the operator gives keys."
+)
+KEY_UNKNOWN = ProblemType(
+    "key-unknown", 401, "No such API key", "Check that the whole key was sent, and that it was not withdrawn."
+)
+SCOPE_MISSING = ProblemType(
+    "scope-missing", 403, "The key may not do this", "Use a key that has the scope named in WWW-Authenticate."
+)
+LOOPBACK_ONLY = ProblemType(
+    "loopback-only",
+    403,
+    "Only this machine may ask",
+    "Ask from the machine itself, or have the operator make a key: `shoplens key create`.",
+)
 NOT_FOUND = ProblemType("not-found", 404, "There is nothing here", "Check the path against /openapi.json.")
 PRODUCT_NOT_FOUND = ProblemType(
     "product-not-found", 404, "No such product", "Use a product_id of the live index; it may have been deleted."
@@ -68,7 +83,7 @@ NOT_READY = ProblemType("not-ready", 503, "No index is loaded yet", "Try again a
 PROBLEM_TYPES = {
     problem.name: problem
     for problem in (
-        BAD_JSON, BAD_REQUEST, NOT_FOUND, PRODUCT_NOT_FOUND, IMAGE_NOT_FOUND, METHOD_NOT_ALLOWED, BODY_TOO_LARGE,
+        BAD_JSON, BAD_REQUEST, KEY_REQUIRED, KEY_UNKNOWN, SCOPE_MISSING, LOOPBACK_ONLY, NOT_FOUND, PRODUCT_NOT_FOUND, IMAGE_NOT_FOUND, METHOD_NOT_ALLOWED, BODY_TOO_LARGE,
         UNSUPPORTED_MEDIA_TYPE, INVALID_FIELDS, NO_QUERY, PHOTO_REJECTED, TEXT_UNSUPPORTED, INTERNAL, NOT_READY,
     )
 }  # fmt: skip

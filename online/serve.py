@@ -13,6 +13,8 @@ from pathlib import Path
 import click
 
 from online.config import BIND, CACHE, SPOOL, STORE, THREADS, WORKERS
+from online.exposure import refuse_open_doors
+from online.keys import read_keys
 from retrieval.cli import run_command
 from retrieval.objects import open_store
 from schemas.errors import Misconfigured
@@ -36,7 +38,9 @@ MALLOC = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": str(1 << 20), "MALL
 @click.option("--threads", default=4, show_default=True, type=click.IntRange(1, 128), help="Threads a process.")
 def serve(store: str, cache: Path, spool: Path | None, host: str, port: int, workers: int, threads: int) -> None:
     """Serve the published index at http://HOST:PORT/ until stopped."""
+    keys = read_keys(os.environ)
     listener = take_port(host, port)
+    refuse_open_doors([listener], keys)
     published = open_store(store).get(POINTER_KEY) is not None
     make_folder(cache)
     address = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}/"

@@ -1,17 +1,13 @@
 """The searcher as it is deployed: gunicorn, several workers, a store that changes under them."""
 
-import os
 import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
 import pytest
 import requests
 
@@ -19,79 +15,14 @@ from online.serve import take_port
 from retrieval.objects import FolderStore
 from schemas.manifest import VECTORS_FILE, build_key
 from schemas.pointer import POINTER_KEY
+from tests.online.running import PATIENCE_S, ROOT, Running, run_gunicorn, wait_until
 from tests.online.tiny_shop import COLOURS, SHOP, Item, photo_of, point_at, put_build
 
 pytestmark = pytest.mark.full
 
-ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_S = 90
-SWAPS = "shoplens_snapshot_swaps_total"
 REFUSALS = 'shoplens_snapshot_load_failures_total{error="Corrupt"}'
 SEARCHES = 'shoplens_searches_total{kind="text"}'
 CAR = Item("car-white", COLOURS["white"])
-
-
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain until {what}"
-        time.sleep(0.02)
-
-
-@dataclass
-class Running:
-    """A gunicorn over the tiny shop."""
-
-    url: str
-    master: subprocess.Popen[bytes]
-    held: Path
-    spool: Path
-
-    def workers(self) -> list[psutil.Process]:
-        return psutil.Process(self.master.pid).children()
-
-    def figure(self, name: str) -> float:
-        """A figure of /metrics; 0 where it is not there yet, or nobody answers yet."""
-        try:
-            text = requests.get(f"{self.url}/metrics", timeout=PATIENCE_S).text
-        except requests.ConnectionError:
-            return 0.0
-        return next((float(line.split()[-1]) for line in text.splitlines() if line.startswith(name + " ")), 0.0)
-
-    def search(self, words: str = "red") -> requests.Response:
-        return requests.post(f"{self.url}/search", json={"text": words, "k": 3}, timeout=PATIENCE_S)
-
-    def stop(self) -> int:
-        self.master.terminate()
-        return self.master.wait(PATIENCE_S)
-
-
-@contextmanager
-def run_gunicorn(store: FolderStore, folder: Path) -> Iterator[Running]:
-    """Two workers, both serving."""
-    listener = take_port("127.0.0.1", 0)
-    held = folder / "held"
-    held.mkdir()
-    environment = {
-        **os.environ,
-        "SHOPLENS_STORE": store.uri,
-        "SHOPLENS_CACHE": str(folder / "cache"),
-        "SHOPLENS_BIND": f"fd://{listener.fileno()}",
-        "SHOPLENS_POLL_INTERVAL_S": "0.1",
-        "TINY_HELD": str(held),
-    }
-    command = [sys.executable, "-m", "gunicorn", "-c", "python:online.gunicorn_conf", "tests.online.tiny_wsgi:app"]
-    master = subprocess.Popen(command, cwd=ROOT, env=environment, pass_fds=[listener.fileno()])
-    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    listener.close()
-    running = Running(url, master, held, folder / "cache" / "spool")
-    try:
-        wait_until(lambda: running.figure(SWAPS) == 2, "both workers serve")
-        yield running
-    finally:
-        (held / "go").touch()
-        if master.poll() is None:
-            running.stop()
 
 
 @pytest.fixture

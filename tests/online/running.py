@@ -1,0 +1,93 @@
+"""A real gunicorn over the tiny shop, for tests."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import requests
+
+from online.serve import take_port
+from retrieval.objects import FolderStore
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE_S = 90
+SWAPS = "shoplens_snapshot_swaps_total"
+
+
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain until {what}"
+        time.sleep(0.02)
+
+
+@dataclass
+class Running:
+    """A gunicorn over the tiny shop."""
+
+    url: str
+    master: subprocess.Popen[bytes]
+    held: Path
+    spool: Path
+    headers: Mapping[str, str]
+
+    def workers(self) -> list[psutil.Process]:
+        return psutil.Process(self.master.pid).children()
+
+    def figure(self, name: str) -> float:
+        """A figure of /metrics; 0 where it is not there yet, or nobody answers yet."""
+        try:
+            text = requests.get(f"{self.url}/metrics", headers=self.headers, timeout=PATIENCE_S).text
+        except requests.ConnectionError:
+            return 0.0
+        return next((float(line.split()[-1]) for line in text.splitlines() if line.startswith(name + " ")), 0.0)
+
+    def search(self, words: str = "red") -> requests.Response:
+        question = {"text": words, "k": 3}
+        return requests.post(f"{self.url}/search", json=question, headers=self.headers, timeout=PATIENCE_S)
+
+    def stop(self) -> int:
+        self.master.terminate()
+        return self.master.wait(PATIENCE_S)
+
+
+@contextmanager
+def run_gunicorn(
+    store: FolderStore,
+    folder: Path,
+    settings: Mapping[str, str] | None = None,
+    *,
+    host: str = "127.0.0.1",
+    headers: Mapping[str, str] | None = None,
+) -> Iterator[Running]:
+    """Two workers, both serving, with more `settings` of the environment; `headers` are sent with every request."""
+    listener = take_port(host, 0)
+    held = folder / "held"
+    held.mkdir()
+    environment = {
+        **os.environ,
+        "SHOPLENS_STORE": store.uri,
+        "SHOPLENS_CACHE": str(folder / "cache"),
+        "SHOPLENS_BIND": f"fd://{listener.fileno()}",
+        "SHOPLENS_POLL_INTERVAL_S": "0.1",
+        "TINY_HELD": str(held),
+        **(settings or {}),
+    }
+    command = [sys.executable, "-m", "gunicorn", "-c", "python:online.gunicorn_conf", "tests.online.tiny_wsgi:app"]
+    master = subprocess.Popen(command, cwd=ROOT, env=environment, pass_fds=[listener.fileno()])
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    listener.close()
+    running = Running(url, master, held, folder / "cache" / "spool", headers or {})
+    try:
+        wait_until(lambda: running.figure(SWAPS) == 2, "both workers serve")
+        yield running
+    finally:
+        (held / "go").touch()
+        if master.poll() is None:
+            running.stop()

@@ -1,0 +1,91 @@
+"""However the searcher is started: beyond this machine it listens only with a key."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import requests
+
+from online.keys import KEYS, KEYS_FILE, Scope, create_key
+from online.serve import take_port
+from retrieval.objects import FolderStore
+from tests.online.running import PATIENCE_S, ROOT, run_gunicorn
+
+pytestmark = pytest.mark.full
+
+SENT, STORED = create_key([Scope.SEARCH, Scope.ADMIN])
+GUNICORN = ("gunicorn", "-c", "python:online.gunicorn_conf", "online.wsgi:app")
+
+
+def start(
+    arguments: Sequence[str], folder: Path, settings: dict[str, str], pass_fds: Sequence[int] = ()
+) -> subprocess.CompletedProcess[str]:
+    """Run what is expected to give up at once; FOLDER stands for the folder."""
+    environment = {
+        "SHOPLENS_STORE": str(folder),
+        "SHOPLENS_CACHE": str(folder / "cache"),
+        "TMPDIR": str(folder),
+        **settings,
+    }
+    return subprocess.run(
+        [sys.executable, "-m", *(argument.replace("FOLDER", str(folder)) for argument in arguments)], cwd=ROOT, env=environment, pass_fds=pass_fds, text=True,
+        capture_output=True, timeout=PATIENCE_S, check=False,
+    )  # fmt: skip
+
+
+def said_by_us(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """What stands on standard error beside gunicorn's own log."""
+    return [line for line in done.stderr.splitlines() if not line.startswith("{")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings"),
+    [
+        (("online.serve", "--store", "FOLDER", "--cache", "FOLDER/cache", "--port", "0", "--host", "0.0.0.0"), {}),
+        (("online.serve", "--store", "FOLDER", "--cache", "FOLDER/cache", "--port", "0", "--host", "::"), {}),
+        (GUNICORN, {"SHOPLENS_BIND": "0.0.0.0:0"}),
+        ((*GUNICORN, "-b", "0.0.0.0:0"), {}),
+        ((*GUNICORN, "-b", "127.0.0.1:0", "-b", "[::]:0"), {}),
+        ((*GUNICORN, "-b", "0.0.0.0:0", "--reuse-port"), {}),
+    ],
+    ids=["serve", "serve on IPv6", "gunicorn's setting", "gunicorn -b", "one of two", "reuse-port"],
+)
+def test_without_a_key_it_refuses_in_one_line(
+    arguments: Sequence[str], settings: dict[str, str], tmp_path: Path
+) -> None:
+    done = start(arguments, tmp_path, settings)
+    assert done.returncode == 78
+    (line,) = said_by_us(done)
+    assert "without an API key: make one with `shoplens key create`" in line
+    assert list(tmp_path.glob("shoplens-*")) == []
+    assert "Booting worker" not in done.stderr
+
+
+def test_a_port_that_was_handed_over_open_is_judged_too(tmp_path: Path) -> None:
+    with take_port("0.0.0.0", 0) as listener:
+        settings = {"SHOPLENS_BIND": f"fd://{listener.fileno()}"}
+        assert start(GUNICORN, tmp_path, settings, [listener.fileno()]).returncode == 78
+
+
+@pytest.mark.parametrize(
+    "settings", [{KEYS: "nonsense"}, {KEYS_FILE: "/nowhere"}, {"SHOPLENS_POLL_INTERVAL_S": "often"}]
+)
+@pytest.mark.parametrize(
+    "arguments", [GUNICORN, ("online.serve", "--store", "FOLDER", "--cache", "FOLDER/cache", "--port", "0")]
+)
+def test_a_wrong_setting_is_one_line_too(arguments: Sequence[str], settings: dict[str, str], tmp_path: Path) -> None:
+    done = start(arguments, tmp_path, settings)
+    assert (done.returncode, len(said_by_us(done))) == (78, 1)
+    assert next(iter(settings)) in done.stderr
+
+
+def test_with_a_key_it_listens_everywhere_and_answers_who_has_it(store: FolderStore, tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text(STORED.line)
+    settings, headers = {KEYS_FILE: str(tmp_path / "keys")}, {"Authorization": f"Bearer {SENT}"}
+    with run_gunicorn(store, tmp_path, settings, host="0.0.0.0", headers=headers) as running:
+        assert running.search().status_code == 200
+        refused = requests.post(f"{running.url}/search", json={"text": "red"}, timeout=PATIENCE_S)
+        assert (refused.status_code, refused.json()["type"]) == (401, "/problems/key-required")
+        assert requests.get(f"{running.url}/ready", timeout=PATIENCE_S).status_code == 200
