@@ -38,6 +38,9 @@ class SearcherMetrics:
         self.zero_results = Counter(
             "shoplens_zero_results", "Searches that found nothing", ["kind"], registry=self.registry
         )
+        self.no_good_matches = Counter(
+            "shoplens_no_good_matches", "Searches whose nearest photo is not near", ["kind"], registry=self.registry
+        )
         self.problems = Counter("shoplens_problems", "Problem documents sent", ["type"], registry=self.registry)
         self.events_lost = Counter("shoplens_events_lost", "Events that could not be spooled", registry=self.registry)
         self.swaps = Counter("shoplens_snapshot_swaps", "Snapshots that went live", registry=self.registry)

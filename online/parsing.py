@@ -18,7 +18,7 @@ JSON = "application/json"
 OBJECT_PARTS: dict[str, type[BaseModel]] = {"filters": Filters, "rank": RankWeights}
 """What a form carries as JSON."""
 
-LIST_FIELDS = ("image_base64", "image_weights", "negative_image_base64", "liked", "disliked")
+LIST_FIELDS = ("image_base64", "image_weights", "negative_image_base64", "liked", "disliked", "facets")
 """What a form carries as a field for each value."""
 
 FILES = ("image", "negative_image")

@@ -36,9 +36,13 @@ def add_search_routes(app: OpenAPI, searcher: Searcher) -> None:
         searcher.metrics.searches.labels(question.kind).inc()
         if not results:
             searcher.metrics.zero_results.labels(question.kind).inc()
+        if found.no_good_match:
+            searcher.metrics.no_good_matches.labels(question.kind).inc()
         searcher.spool.append(_impression(searcher, snapshot, question, results))
         answer = SearchResponse(
             results=results,
+            no_good_match=found.no_good_match,
+            facets=found.facets,
             explain=found.explanation,
             latency_ms=g.stopwatch.elapsed_ms(),
             stages_ms=g.stopwatch.stages_ms,

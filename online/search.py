@@ -1,20 +1,24 @@
 """From a question to the best product groups: vector → filters → candidates → ranking → the best photo of each group."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from online.composition import Query, compose_query
+from online.diversity import diversify, pool_size
+from online.facets import count_facets
 from online.filtering import rows_that_pass
+from online.match_quality import poor_match_below
 from online.parsing import Question
 from online.ranking import Ranked, rank
 from online.snapshot import Snapshot
 from online.stopwatch import Stopwatch
 from online.tiles import read_results
 from retrieval.candidates import Candidates, find_candidates
+from retrieval.encoder import unit_rows
 from retrieval.item_columns import Mask
-from schemas.api import Explanation, QueryPart, SearchRequest, SearchResult
+from schemas.api import Explanation, Facet, QueryPart, SearchRequest, SearchResult
 
 Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]
@@ -25,6 +29,8 @@ class Answer:
     """What a search found. `explanation` is None unless it was asked for."""
 
     results: list[SearchResult]
+    no_good_match: bool | None = None
+    facets: list[Facet] = field(default_factory=list)
     explanation: Explanation | None = None
 
 
@@ -35,18 +41,36 @@ def answer_question(snapshot: Snapshot, question: Question, stopwatch: Stopwatch
 
 def find_page(snapshot: Snapshot, query: Query, fields: SearchRequest, stopwatch: Stopwatch) -> Answer:
     """One page of results for a query whose vector is known."""
-    mask = None
+    columns, mask = snapshot.catalog.columns, None
     if fields.filters is not None:
         with stopwatch.stage("filter"):
-            mask = rows_that_pass(snapshot.catalog.columns, fields.filters)
+            mask = rows_that_pass(columns, fields.filters)
     with stopwatch.stage("search"):
         found = nearest_rows(snapshot, query, fields.k, mask)
+    threshold = poor_match_below(snapshot, query, int(found.rows[0])) if len(found.rows) else None
+    no_good_match = None if threshold is None else bool(found.scores[0] < threshold)
+    found = found.at_least(fields.min_score)
     with stopwatch.stage("rank"):
         ranked = rank(snapshot, query, found.scores, found.rows, fields.rank)
-        chosen = best_of_groups(ranked.scores, found.scores, snapshot.catalog.columns.groups[found.rows])[: fields.k]
+        best = best_of_groups(ranked.scores, found.scores, columns.groups[found.rows])
+        chosen = choose(snapshot, found.rows, ranked.scores, best, fields.k, fields.diversity)
+    facets = []
+    if fields.facets:
+        with stopwatch.stage("facets"):
+            facets = count_facets(columns, fields.facets, found.rows, exact=found.complete)
     with stopwatch.stage("read"):
         results = read_results(snapshot, found, ranked, chosen, explain=fields.explain)
-    return Answer(results, explain_search(query, found, ranked) if fields.explain else None)
+    explanation = explain_search(query, found, ranked, threshold) if fields.explain else None
+    return Answer(results, no_good_match, facets, explanation)
+
+
+def choose(snapshot: Snapshot, rows: Int64, scores: Float32, best: Int64, k: int, diversity: float) -> Int64:
+    """k of the best candidate of each group: the first k, or those that differ from one another too."""
+    if not diversity:
+        return best[:k]
+    pool = best[: pool_size(k)]
+    unit_vectors = unit_rows(np.asarray(snapshot.segment.vectors[rows[pool]], dtype=np.float32))
+    return pool[diversify(scores[pool], unit_vectors, k, diversity)]
 
 
 def nearest_rows(snapshot: Snapshot, query: Query, groups_wanted: int, mask: Mask | None = None) -> Candidates:
@@ -70,7 +94,7 @@ def best_of_groups(rank_scores: Float32, cosines: Float32, groups: NDArray[np.in
     return np.asarray(order[np.sort(first)], dtype=np.int64)
 
 
-def explain_search(query: Query, found: Candidates, ranked: Ranked) -> Explanation:
+def explain_search(query: Query, found: Candidates, ranked: Ranked, threshold: float | None) -> Explanation:
     plan, weights = found.plan, ranked.weights
     return Explanation(
         path=plan.path,
@@ -81,5 +105,6 @@ def explain_search(query: Query, found: Candidates, ranked: Ranked) -> Explanati
         query=[QueryPart(field=part.field, kind=part.kind, weight=round(part.weight, 4)) for part in query.mix.parts],
         weights=weights.as_dict(),
         visual_scale=(round(ranked.visual_scale[0], 4), round(ranked.visual_scale[1], 4)),
+        no_good_match_below=None if threshold is None else round(threshold, 4),
         notes=[*query.notes, *ranked.notes],
     )

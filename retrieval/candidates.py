@@ -28,6 +28,15 @@ class Candidates:
     plan: Plan
     complete: bool
 
+    def at_least(self, score: float | None) -> "Candidates":
+        """Those that score as much; all of them where nothing is asked."""
+        if score is None:
+            return self
+        kept = int(np.count_nonzero(self.scores >= score))
+        # Where rows were scored one by one, those that did not come are poorer than those that did.
+        complete = self.complete or (not self.plan.nprobe and kept < len(self.scores))
+        return replace(self, scores=self.scores[:kept], rows=self.rows[:kept], complete=complete)
+
 
 def find_candidates(
     segment: Segment,

@@ -19,6 +19,8 @@ PHOTOS_MAX = 5
 LIKED_MAX = 50
 IMAGE_WEIGHT_DEFAULT = 0.7
 RANK_WEIGHT_MAX = 10
+FACETS_MAX = 20
+ATTRIBUTE_PREFIX = "attributes."
 FILTER_VALUES_MAX = 100
 FILTER_ATTRIBUTES_MAX = 20
 SHA256_PATTERN = "^[0-9a-f]{64}$"
@@ -106,6 +108,11 @@ class Filters(BaseModel):
 RankWeight = Annotated[float, Field(ge=0, le=RANK_WEIGHT_MAX, allow_inf_nan=False)]
 
 
+FacetName = Annotated[
+    str, StringConstraints(pattern=r"^(category|brand|colour|in_stock|price|attributes\..+)$", max_length=256)
+]
+
+
 class RankWeights(BaseModel):
     """How much each term of the score counts; those left out stay as the shop has them."""
 
@@ -188,6 +195,18 @@ class SearchRequest(BaseModel):
     filters: Filters | None = Field(None, description="what a product must be to be found (in a form: JSON)")
     k: int = Field(RESULTS_DEFAULT, ge=1, le=RESULTS_MAX, description="how many products, variants counted as one")
     rank: RankWeights | None = Field(None, description="weights of the score that orders the results (in a form: JSON)")
+    min_score: float | None = Field(
+        None, ge=-1, le=1, allow_inf_nan=False, description="leave out what has a lower `score` (cosine)"
+    )
+    diversity: float = Field(
+        0, ge=0, le=1, allow_inf_nan=False, description="0: best first; towards 1: results that differ from one another"
+    )
+    facets: list[FacetName] | None = Field(
+        None,
+        min_length=1,
+        max_length=FACETS_MAX,
+        description="count products by category, brand, colour, in_stock, price or attributes.<name>",
+    )
     explain: bool = Field(False, description="say how the query was run and what each result's score is made of")
     user_id: Identifier | None = Field(
         None, description="kept only as a keyed hash, for the learning loop; until that has run it changes no result"
@@ -264,13 +283,43 @@ class Explanation(BaseModel):
     query: list[QueryPart]
     weights: dict[str, float] = Field(description="of the terms of rank_score")
     visual_scale: tuple[float, float] = Field(description="the cosines that count as 0 and as 1")
+    no_good_match_below: float | None = Field(None, description="the score that the nearest photo must reach")
     notes: list[str] = Field(description="what was left aside or stayed neutral, and why")
+
+
+class FacetValue(BaseModel):
+    value: str
+    count: int = Field(description="products (groups of variants) that have it")
+
+
+class FacetRange(BaseModel):
+    """Prices in one currency."""
+
+    currency: str | None = Field(description="ISO 4217; null where the shop gives none")
+    min: float
+    max: float
+    count: int = Field(description="products that have a price in it")
+
+
+class Facet(BaseModel):
+    """Products by value, most frequent first, among the candidates: the photos nearest to the query."""
+
+    field: str
+    exact: bool = Field(description="the candidates are all products under the filters, so the counts are exact")
+    values: list[FacetValue] = Field(default_factory=list, description="at most 100")
+    ranges: list[FacetRange] = Field(default_factory=list, description="for price")
 
 
 class SearchResponse(BaseModel):
     """The best products, best first, and what answered."""
 
     results: list[SearchResult]
+    no_good_match: bool | None = Field(
+        None,
+        description="nothing is near enough to be what was asked for; the nearest are given all the same. "
+        "Null where it cannot be told: the build did not measure it, or the query is more like a product",
+    )
+    facets: list[Facet] = Field(default_factory=list, description="in the order asked for")
     explain: Explanation | None = Field(None, description="where it was asked for")
     latency_ms: float = Field(description="from the first byte of the request to here")
     stages_ms: dict[str, float] = Field(description="the parts of latency_ms: decode, encode, search, read")
