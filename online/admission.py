@@ -56,7 +56,7 @@ def describe_admission(app: OpenAPI) -> None:
         for operation in path.values():
             operation["security"] = [{"bearer": []}, {"apiKey": []}]
             operation["description"] = f"Needs a key with the scope `{needed_scope(rule.endpoint)}`, if there are keys."
-            operation["responses"].update({str(status): each for status, each in problems(401, 403).items()})
+            operation["responses"].update({str(status): each for status, each in problems(401, 403, 429).items()})
 
 
 def _authorise(keys: Sequence[ApiKey], scope: Scope) -> ApiKey:

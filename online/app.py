@@ -4,6 +4,7 @@ import atexit
 
 from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from online.admission import admit_requests, describe_admission
 from online.answering import surround_requests
@@ -11,6 +12,7 @@ from online.config import SearcherConfig
 from online.document import describe
 from online.pages import add_pages
 from online.problems import answer_problems
+from online.rate_limits import limit_requests, open_rate_limits
 from online.routes import add_search_routes, add_state_routes
 from online.searcher import assemble_searcher
 from online.snapshot import EncoderLoader
@@ -27,12 +29,15 @@ def create_app(config: SearcherConfig, load_encoder: EncoderLoader | None = None
     app.json.sort_keys = False  # type: ignore[attr-defined]
     surround_requests(app, searcher.metrics, config.body_max_bytes)
     admit_requests(app, config.api_keys)
+    limit_requests(app, open_rate_limits(config, searcher.metrics.rate_limit_failures.inc))
     answer_problems(app)
     add_search_routes(app, searcher)
     add_state_routes(app, searcher)
     add_pages(app)
     describe(app)
     describe_admission(app)
+    if config.trusted_proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=config.trusted_proxies, x_proto=0)  # type: ignore[method-assign]
     if watch:
         searcher.spool.close_orphans()
         atexit.register(searcher.spool.close)

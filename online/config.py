@@ -13,6 +13,9 @@ CACHE = "SHOPLENS_CACHE"
 SPOOL = "SHOPLENS_SPOOL"
 USER_HASH_KEY = "SHOPLENS_USER_HASH_KEY"
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+SHARED_FOLDER = "SHOPLENS_SHARED_FOLDER"
+RATE_LIMIT = "SHOPLENS_RATE_LIMIT"
+REDIS_URL = "SHOPLENS_REDIS_URL"
 BIND = "SHOPLENS_BIND"
 WORKERS = "SHOPLENS_WORKERS"
 THREADS = "SHOPLENS_THREADS"
@@ -26,8 +29,10 @@ Number = TypeVar("Number", int, float)
 class SearcherConfig:
     """What one worker needs. Sizes in bytes, times in seconds.
 
-    Without `api_keys` only this machine is answered. `user_hash_key` None means that no trace of a user id is kept. `first_look_wait_s` is how long a starting worker
-    keeps back from serving while its first snapshot loads, so that a replaced worker never answers 503.
+    Without `api_keys` only this machine is answered. `user_hash_key` None means that no trace of a user id is kept.
+    `first_look_wait_s` is how long a starting worker keeps back from serving while its first snapshot loads, so that a
+    replaced worker never answers 503. `shared_folder` is one that the workers of this start share. `trusted_proxies`
+    counts those in front, each of which adds an address to X-Forwarded-For.
     """
 
     store_uri: str
@@ -44,6 +49,10 @@ class SearcherConfig:
     spool_file_max_bytes: int = 64 * MIB
     spool_file_max_age_s: float = 300.0
     metrics_folder: Path | None = None
+    shared_folder: Path | None = None
+    rate_limit: str = ""
+    redis_url: str = ""
+    trusted_proxies: int = 0
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "SearcherConfig":
@@ -65,6 +74,10 @@ class SearcherConfig:
             spool_file_max_bytes=_number(environ, "SHOPLENS_SPOOL_FILE_MAX_BYTES", cls.spool_file_max_bytes, int),
             spool_file_max_age_s=_number(environ, "SHOPLENS_SPOOL_FILE_MAX_AGE_S", cls.spool_file_max_age_s, float),
             metrics_folder=Path(environ[METRICS_FOLDER]) if environ.get(METRICS_FOLDER) else None,
+            shared_folder=Path(environ[SHARED_FOLDER]) if environ.get(SHARED_FOLDER) else None,
+            rate_limit=environ.get(RATE_LIMIT, "").strip(),
+            redis_url=environ.get(REDIS_URL, "").strip(),
+            trusted_proxies=_number(environ, "SHOPLENS_TRUSTED_PROXIES", cls.trusted_proxies, int),
         )
 
 

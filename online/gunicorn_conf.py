@@ -10,7 +10,7 @@ import sys
 import tempfile
 from typing import Any, NoReturn
 
-from online.config import METRICS_FOLDER, SearcherConfig, ServingConfig
+from online.config import METRICS_FOLDER, SHARED_FOLDER, SearcherConfig, ServingConfig
 from online.exposure import refuse_addresses, refuse_open_doors
 from online.logs import gunicorn_logging
 from schemas.errors import Misconfigured
@@ -29,10 +29,11 @@ except Misconfigured as error:
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-_own_metrics_folder = None
+_folder = tempfile.mkdtemp(prefix="shoplens-")  # what workers share for as long as this master lives
+os.environ[SHARED_FOLDER] = _folder
 if not os.environ.get(METRICS_FOLDER):
-    _own_metrics_folder = tempfile.mkdtemp(prefix="shoplens-metrics-")
-    os.environ[METRICS_FOLDER] = _own_metrics_folder
+    os.environ[METRICS_FOLDER] = os.path.join(_folder, "metrics")
+    os.mkdir(os.environ[METRICS_FOLDER])
 
 bind = _config.bind
 worker_class = "gthread"
@@ -68,5 +69,4 @@ def child_exit(server: Any, worker: Any) -> None:
 
 
 def on_exit(server: Any) -> None:
-    if _own_metrics_folder is not None:
-        shutil.rmtree(_own_metrics_folder, ignore_errors=True)
+    shutil.rmtree(_folder, ignore_errors=True)

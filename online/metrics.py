@@ -42,6 +42,9 @@ class SearcherMetrics:
             "shoplens_no_good_matches", "Searches whose nearest photo is not near", ["kind"], registry=self.registry
         )
         self.problems = Counter("shoplens_problems", "Problem documents sent", ["type"], registry=self.registry)
+        self.rate_limit_failures = Counter(
+            "shoplens_rate_limit_failures", "Requests that could not be counted", registry=self.registry
+        )
         self.events_lost = Counter("shoplens_events_lost", "Events that could not be spooled", registry=self.registry)
         self.swaps = Counter("shoplens_snapshot_swaps", "Snapshots that went live", registry=self.registry)
         self.load_failures = Counter(

@@ -142,6 +142,50 @@ def postgresql_server() -> Iterator[PostgresServer]:
             running.wait(30)
 
 
+@dataclass(frozen=True)
+class RedisServer:
+    """A running Redis."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+
+@pytest.fixture
+def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
+    """A real Redis of one's own, to fill and stop. Mark such tests `full`."""
+    program = find_program("redis-server")
+    if program is None:
+        pytest.skip("redis-server is missing: apt-get install redis-server")
+    port = free_port()
+    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+    running = subprocess.Popen(
+        [*command, "--dir", str(tmp_path)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )  # fmt: skip
+    try:
+        _wait_for_port(port, running)
+        yield RedisServer(port, running)
+    finally:
+        running.terminate()
+        running.wait(10)
+
+
+def _wait_for_port(port: int, running: subprocess.Popen[bytes]) -> None:
+    give_up = time.monotonic() + _START_TIMEOUT_S
+    while time.monotonic() < give_up:
+        if running.poll() is not None:
+            raise RuntimeError(f"the server on port {port} ended with {running.returncode}")
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.05)
+    raise RuntimeError(f"no answer on port {port} in {_START_TIMEOUT_S:.0f} s")
+
+
 def find_postgresql_program(name: str) -> str | None:
     """Debian keeps the server's programs off the path, by version."""
     versions = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), reverse=True)
