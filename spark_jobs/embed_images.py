@@ -10,7 +10,6 @@ import argparse
 import logging
 import math
 import os
-import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -18,21 +17,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyspark.errors import PythonException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-import schemas.errors
 from retrieval.bundles import default_cache_folder, find_bundle, read_bundle, upload_bundle
 from retrieval.runtimes import RUNTIMES
 from schemas.bundle import BUNDLE_FILE, Bundle
-from schemas.errors import Corrupt, MissingReceipt, ModelUnavailable, ShopLensError
+from schemas.errors import Corrupt, MissingReceipt, ModelUnavailable
 from schemas.receipts import Receipt
 from schemas.tables import IMAGE_FETCHES, IMAGES, PRODUCT_IMAGES, PRODUCTS, Table, embeddings
 from spark_jobs.job import JobContext, job_parser, run_job
 from spark_jobs.lake import Lake, retry_conflicts
 from spark_jobs.photo_batches import ENCODED_DDL, EncodePhotos, ModelSource
 from spark_jobs.session import open_session
+from spark_jobs.worker_errors import worker_errors
 
 JOB = "embed_images"
 SOURCE_JOBS = ("ingest_catalog", "fetch_images")
@@ -163,26 +161,6 @@ def read_sources(context: JobContext, lake: Lake) -> Sources:
         lake.read(table, pinned.get(table.path)) for table in (PRODUCTS, PRODUCT_IMAGES, IMAGE_FETCHES, IMAGES)
     )
     return Sources(products, product_images, fetches, images)
-
-
-@contextmanager
-def worker_errors() -> Iterator[None]:
-    """An expected error in a worker is the job's own: its class and line, without Spark's pages of traceback."""
-    try:
-        yield
-    except PythonException as error:
-        if named := re.search(r"^schemas\.errors\.(\w+): (.+)$", str(error), re.MULTILINE):
-            found = getattr(schemas.errors, named[1], None)
-            if isinstance(found, type) and issubclass(found, ShopLensError):
-                raise _with_message(found, named[2]) from None
-        raise
-
-
-def _with_message(error_class: type[ShopLensError], message: str) -> ShopLensError:
-    """Errors that take their evidence apart are rebuilt around their line."""
-    error = error_class.__new__(error_class)
-    Exception.__init__(error, message)
-    return error
 
 
 def embed_parser() -> argparse.ArgumentParser:
