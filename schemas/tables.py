@@ -147,9 +147,7 @@ IMAGES = Table(
         Column("safety_score", "DOUBLE", "0 safe to 1 unsafe; null where no check ran, or it cannot tell"),
         Column("near_duplicate_of", "STRING", "smallest content_sha256 within the Hamming distance; null if none"),
         Column("detail", "STRING", "what the decoder said, cut at 200 characters"),
-        Column(
-            "stored", "BINARY", "a JPEG of its pixels, upright, no metadata; null if its own check rejected it"
-        ),
+        Column("stored", "BINARY", "a JPEG of its pixels, upright, no metadata; null if its own check rejected it"),
     ),
 )
 
