@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from online.cross_origin import CrossOrigin
 from online.keys import ApiKey, read_keys
 from schemas.errors import Misconfigured
 
@@ -12,6 +13,7 @@ STORE = "SHOPLENS_STORE"
 CACHE = "SHOPLENS_CACHE"
 SPOOL = "SHOPLENS_SPOOL"
 USER_HASH_KEY = "SHOPLENS_USER_HASH_KEY"
+CURSOR_KEY = "SHOPLENS_CURSOR_KEY"
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 SHARED_FOLDER = "SHOPLENS_SHARED_FOLDER"
 RATE_LIMIT = "SHOPLENS_RATE_LIMIT"
@@ -29,7 +31,8 @@ Number = TypeVar("Number", int, float)
 class SearcherConfig:
     """What one worker needs. Sizes in bytes, times in seconds.
 
-    Without `api_keys` only this machine is answered. `user_hash_key` None means that no trace of a user id is kept.
+    Without `api_keys` only this machine is answered. `user_hash_key` None means that no trace of a user id is kept,
+    `cursor_key` None that pages go on only on this host.
     `first_look_wait_s` is how long a starting worker keeps back from serving while its first snapshot loads, so that a
     replaced worker never answers 503. `shared_folder` is one that the workers of this start share. `trusted_proxies`
     counts those in front, each of which adds an address to X-Forwarded-For.
@@ -40,6 +43,7 @@ class SearcherConfig:
     spool_folder: Path
     api_keys: tuple[ApiKey, ...] = ()
     user_hash_key: bytes | None = None
+    cursor_key: bytes | None = None
     body_max_bytes: int = 16 * MIB
     poll_interval_s: float = 1.5
     first_look_wait_s: float = 20.0
@@ -53,6 +57,7 @@ class SearcherConfig:
     rate_limit: str = ""
     redis_url: str = ""
     trusted_proxies: int = 0
+    cross_origin: CrossOrigin = CrossOrigin()
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "SearcherConfig":
@@ -65,6 +70,7 @@ class SearcherConfig:
             spool_folder=Path(environ.get(SPOOL) or cache / "spool"),
             api_keys=read_keys(environ),
             user_hash_key=key.encode() if key else None,
+            cursor_key=environ[CURSOR_KEY].encode() if environ.get(CURSOR_KEY) else None,
             body_max_bytes=_number(environ, "SHOPLENS_BODY_MAX_BYTES", cls.body_max_bytes, int),
             poll_interval_s=_number(environ, "SHOPLENS_POLL_INTERVAL_S", cls.poll_interval_s, float),
             first_look_wait_s=_number(environ, "SHOPLENS_FIRST_LOOK_WAIT_S", cls.first_look_wait_s, float),
@@ -78,6 +84,7 @@ class SearcherConfig:
             rate_limit=environ.get(RATE_LIMIT, "").strip(),
             redis_url=environ.get(REDIS_URL, "").strip(),
             trusted_proxies=_number(environ, "SHOPLENS_TRUSTED_PROXIES", cls.trusted_proxies, int),
+            cross_origin=CrossOrigin.from_env(environ),
         )
 
 

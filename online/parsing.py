@@ -21,6 +21,9 @@ OBJECT_PARTS: dict[str, type[BaseModel]] = {"filters": Filters, "rank": RankWeig
 LIST_FIELDS = ("image_base64", "image_weights", "negative_image_base64", "liked", "disliked", "facets")
 """What a form carries as a field for each value."""
 
+BESIDE_CURSOR = {"cursor", "k", "facets", "explain", "user_id"}
+"""What the request for a later page may say."""
+
 FILES = ("image", "negative_image")
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -45,7 +48,9 @@ class Question:
 
     @property
     def kind(self) -> str:
-        """The one part, or mixed."""
+        """The one part, or mixed; cursor for a later page."""
+        if self.fields.cursor is not None:
+            return "cursor"
         return self.parts[0] if len(self.parts) == 1 else "mixed"
 
 
@@ -61,12 +66,29 @@ def parse_search(request: Request) -> Question:
         raise _unsupported(request, MULTIPART, JSON)
     images = _all_photos("image", files, fields.image_base64)
     question = Question(fields, images, _all_photos("negative_image", files, fields.negative_image_base64))
+    if fields.cursor is not None:
+        _refuse_beside_cursor(question)
+        return question
     if not question.parts:
         needed = ("image", "image_base64", "text", "product_id", "liked")
         errors = [FieldError(field=name, message=f"one of {', '.join(needed)} is needed") for name in needed]
         raise ProblemRaised(NO_QUERY, f"nothing says what to find: send at least one of {', '.join(needed)}", errors)
     _refuse_what_does_not_fit(question)
     return question
+
+
+def _refuse_beside_cursor(question: Question) -> None:
+    """Raises ProblemRaised: invalid-fields, where a cursor comes with what it brings itself."""
+    fields = question.fields
+    given = {name for name in fields.model_fields_set - BESIDE_CURSOR if getattr(fields, name) is not None}
+    given |= {
+        name for name, photos in (("image", question.images), ("negative_image", question.negative_images)) if photos
+    }
+    if given:
+        message = (
+            f"comes with the cursor: leave it out (beside a cursor: {', '.join(sorted(BESIDE_CURSOR - {'cursor'}))})"
+        )
+        raise _wrong_fields([FieldError(field=name, message=message) for name in sorted(given)])
 
 
 def _refuse_what_does_not_fit(question: Question) -> None:

@@ -26,12 +26,12 @@ def add_search_routes(app: OpenAPI, searcher: Searcher) -> None:
         "/search",
         summary="Find products by a photo, by words, or like a product",
         openapi_extensions={"requestBody": SEARCH_BODY},
-        responses={200: SearchResponse, **problems(400, 404, 413, 415, 422, 503)},
+        responses={200: SearchResponse, **problems(400, 404, 410, 413, 415, 422, 503)},
     )
     def search() -> Response:
         question = parse_search(request)
         snapshot = searcher.snapshot()
-        found = answer_question(snapshot, question, g.stopwatch)
+        found = answer_question(snapshot, question, searcher.cursors, g.stopwatch)
         results = found.results
         searcher.metrics.searches.labels(question.kind).inc()
         if not results:
@@ -43,6 +43,7 @@ def add_search_routes(app: OpenAPI, searcher: Searcher) -> None:
             results=results,
             no_good_match=found.no_good_match,
             facets=found.facets,
+            cursor=found.cursor,
             explain=found.explanation,
             latency_ms=g.stopwatch.elapsed_ms(),
             stages_ms=g.stopwatch.stages_ms,

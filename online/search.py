@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online.composition import Query, compose_query
+from online.cursors import Cursors
 from online.diversity import diversify, pool_size
 from online.facets import count_facets
 from online.filtering import rows_that_pass
@@ -31,24 +32,33 @@ class Answer:
     results: list[SearchResult]
     no_good_match: bool | None = None
     facets: list[Facet] = field(default_factory=list)
+    cursor: str | None = None
     explanation: Explanation | None = None
 
 
-def answer_question(snapshot: Snapshot, question: Question, stopwatch: Stopwatch) -> Answer:
-    """The best groups, best first, at most `k`. Raises ProblemRaised."""
-    return find_page(snapshot, compose_query(snapshot, question, stopwatch), question.fields, stopwatch)
+def answer_question(snapshot: Snapshot, question: Question, cursors: Cursors, stopwatch: Stopwatch) -> Answer:
+    """The best groups, best first, at most `k`: the first page, or the one that a cursor names. Raises ProblemRaised."""
+    fields = question.fields
+    if fields.cursor is not None:
+        query, fields = cursors.read(snapshot, fields)
+    else:
+        query = compose_query(snapshot, question, stopwatch)
+    return find_page(snapshot, query, fields, cursors, stopwatch)
 
 
-def find_page(snapshot: Snapshot, query: Query, fields: SearchRequest, stopwatch: Stopwatch) -> Answer:
+def find_page(
+    snapshot: Snapshot, query: Query, fields: SearchRequest, cursors: Cursors, stopwatch: Stopwatch
+) -> Answer:
     """One page of results for a query whose vector is known."""
     columns, mask = snapshot.catalog.columns, None
     if fields.filters is not None:
         with stopwatch.stage("filter"):
             mask = rows_that_pass(columns, fields.filters)
     with stopwatch.stage("search"):
-        found = nearest_rows(snapshot, query, fields.k, mask)
+        found = nearest_rows(snapshot, query, fields.k + 1, mask)  # one more tells whether there is another page
     threshold = poor_match_below(snapshot, query, int(found.rows[0])) if len(found.rows) else None
-    no_good_match = None if threshold is None else bool(found.scores[0] < threshold)
+    first_page = fields.cursor is None
+    no_good_match = bool(found.scores[0] < threshold) if threshold is not None and first_page else None
     found = found.at_least(fields.min_score)
     with stopwatch.stage("rank"):
         ranked = rank(snapshot, query, found.scores, found.rows, fields.rank)
@@ -61,7 +71,10 @@ def find_page(snapshot: Snapshot, query: Query, fields: SearchRequest, stopwatch
     with stopwatch.stage("read"):
         results = read_results(snapshot, found, ranked, chosen, explain=fields.explain)
     explanation = explain_search(query, found, ranked, threshold) if fields.explain else None
-    return Answer(results, no_good_match, facets, explanation)
+    cursor = None
+    if len(best) > fields.k:
+        cursor = cursors.write(snapshot, query, fields, columns.groups[found.rows[chosen]])
+    return Answer(results, no_good_match, facets, cursor, explanation)
 
 
 def choose(snapshot: Snapshot, rows: Int64, scores: Float32, best: Int64, k: int, diversity: float) -> Int64:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from online.config import SearcherConfig
+from online.cursors import Cursors
 from online.events import EventSpool
 from online.host_cache import HostCache
 from online.metrics import SearcherMetrics
@@ -26,6 +27,7 @@ class Searcher:
     watcher: Watcher
     spool: EventSpool
     metrics: SearcherMetrics
+    cursors: Cursors
 
     def snapshot(self) -> Snapshot:
         """Take the live snapshot; a request does so once. Raises ProblemRaised: not-ready."""
@@ -53,7 +55,8 @@ def assemble_searcher(config: SearcherConfig, load_encoder: EncoderLoader | None
     watcher = Watcher(
         store, loader, live, metrics, poll_interval_s=config.poll_interval_s, after_look=spool.close_if_due
     )
-    return Searcher(config, store, live, watcher, spool, metrics)
+    cursors = Cursors(config.cursor_key, config.cache_folder)
+    return Searcher(config, store, live, watcher, spool, metrics, cursors)
 
 
 def _onnx_loader(config: SearcherConfig) -> EncoderLoader:

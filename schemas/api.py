@@ -15,6 +15,7 @@ from pydantic import (
 
 RESULTS_MAX = 100
 RESULTS_DEFAULT = 20
+CURSOR_MAX_CHARS = 100_000
 PHOTOS_MAX = 5
 LIKED_MAX = 50
 IMAGE_WEIGHT_DEFAULT = 0.7
@@ -165,7 +166,11 @@ def parse_box(text: str) -> tuple[float, float, float, float]:
 
 
 class SearchRequest(BaseModel):
-    """A question. At least one of image, image_base64, text, product_id and liked is needed; the rest is optional."""
+    """A question. At least one of image, image_base64, text, product_id and liked is needed; the rest is optional.
+
+    Or the next page of an answer: its cursor, which brings the whole question along, and beside it at most k, facets,
+    explain and user_id.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -193,6 +198,9 @@ class SearchRequest(BaseModel):
     liked: Products | None = Field(None, description="products to come closer to")
     disliked: Products | None = Field(None, description="products to stay away from; they are left out")
     filters: Filters | None = Field(None, description="what a product must be to be found (in a form: JSON)")
+    cursor: str | None = Field(
+        None, min_length=1, max_length=CURSOR_MAX_CHARS, description="of an answer: the page after it"
+    )
     k: int = Field(RESULTS_DEFAULT, ge=1, le=RESULTS_MAX, description="how many products, variants counted as one")
     rank: RankWeights | None = Field(None, description="weights of the score that orders the results (in a form: JSON)")
     min_score: float | None = Field(
@@ -317,7 +325,11 @@ class SearchResponse(BaseModel):
     no_good_match: bool | None = Field(
         None,
         description="nothing is near enough to be what was asked for; the nearest are given all the same. "
-        "Null where it cannot be told: the build did not measure it, or the query is more like a product",
+        "Null where it cannot be told (the build did not measure it, or the query is more like a product) "
+        "and on later pages",
+    )
+    cursor: str | None = Field(
+        None, description="send it to see the next page; null on the last one. It lasts until the index is built anew"
     )
     facets: list[Facet] = Field(default_factory=list, description="in the order asked for")
     explain: Explanation | None = Field(None, description="where it was asked for")

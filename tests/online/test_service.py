@@ -126,7 +126,7 @@ def test_the_document_describes_every_route_and_its_errors(client: FlaskClient) 
     assert set(document["paths"]) == {"/search", "/click", "/images/{image_id}", "/health", "/ready", "/metrics"}
     search = document["paths"]["/search"]["post"]
     assert set(search["requestBody"]["content"]) == {"multipart/form-data", "application/json"}
-    assert set(search["responses"]) == {"200", "400", "401", "403", "404", "413", "415", "422", "429", "503"}
+    assert set(search["responses"]) == {"200", "400", "401", "403", "404", "410", "413", "415", "422", "429", "503"}
     assert "/problems/photo-rejected" in search["responses"]["422"]["description"]
     assert "422" not in document["paths"]["/health"]["get"]["responses"]
 

@@ -1,0 +1,135 @@
+"""Cursors: all that the next page of an answer needs, signed, so that the searcher keeps nothing of it.
+
+A cursor names the base build that its rows and groups count in. It survives new generations and deltas on that base,
+which filter and hide as they then stand; on another base it is refused.
+"""
+
+import base64
+import hashlib
+import os
+import secrets
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from itsdangerous import BadData, URLSafeSerializer
+from numpy.typing import NDArray
+
+from online.composition import Mix, Part, Query
+from online.problems import BAD_CURSOR, CURSOR_EXPIRED, ProblemRaised
+from online.snapshot import Snapshot
+from retrieval.encoder import unit_rows
+from schemas.api import FieldError, Filters, RankWeights, SearchRequest
+from schemas.errors import StoreNotWritable
+
+CURSOR_VERSION = 1
+SHOWN_MAX = 5_000
+"""Groups that a cursor remembers; nobody pages further."""
+
+KEY_FILE = "cursor.key"
+KEY_BYTES = 32
+LIVE_ARM = "live"
+_SALT = "shoplens.cursor"
+_FIELD = "cursor"
+
+
+class Cursors:
+    """Writes and reads cursors. All workers and replicas that answer one shop need the same key."""
+
+    def __init__(self, key: bytes | None, folder: Path) -> None:
+        """Without a `key` one is made in `folder`, for the workers of this host."""
+        self._key, self._folder = key, folder
+
+    def write(self, snapshot: Snapshot, query: Query, fields: SearchRequest, shown: NDArray[np.int32]) -> str | None:
+        """The cursor of the page after one that showed the groups `shown`; None once it would be too long."""
+        hidden = np.union1d(query.hidden_groups, shown).astype("<i4")
+        if len(hidden) > SHOWN_MAX:
+            return None
+        return str(
+            self._serializer.dumps(
+                {
+                    "v": CURSOR_VERSION,
+                    "base": snapshot.pointer.live.build_id,
+                    "arm": LIVE_ARM,
+                    "vector": _pack(query.unit_vector.astype("<f2")),
+                    "parts": [(part.field, part.kind, round(part.weight, 6)) for part in query.mix.parts],
+                    "hidden": _pack(hidden),
+                    "models": _pack(query.models.astype("<i4")),
+                    "words": query.words,
+                    "asked": fields.model_dump(
+                        include={"filters", "rank", "min_score", "diversity", "k"}, by_alias=True, exclude_none=True
+                    ),
+                }
+            )
+        )
+
+    def read(self, snapshot: Snapshot, fields: SearchRequest) -> tuple[Query, SearchRequest]:
+        """The query of the next page, and the request as its first page had it, with what this one may change.
+
+        Raises ProblemRaised: bad-cursor, or cursor-expired where another base is live.
+        """
+        assert fields.cursor is not None
+        try:
+            found: Any = self._serializer.loads(fields.cursor)
+        except BadData:
+            message = "was not written by this searcher, or was changed: send it as it was given"
+            raise ProblemRaised(BAD_CURSOR, f"cursor: {message}", [FieldError(field=_FIELD, message=message)]) from None
+        base = snapshot.pointer.live.build_id
+        if (found["v"], found["base"]) != (CURSOR_VERSION, base):
+            message = "the index was built anew since this page was given: search again"
+            raise ProblemRaised(CURSOR_EXPIRED, f"cursor: {message}", [FieldError(field=_FIELD, message=message)])
+        return _read_query(found), _read_fields(found["asked"], fields)
+
+    @cached_property
+    def _serializer(self) -> URLSafeSerializer:
+        key = self._key or _shared_key(self._folder)
+        return URLSafeSerializer(
+            key, salt=_SALT, signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256}
+        )
+
+
+def _read_query(found: Mapping[str, Any]) -> Query:
+    vector = unit_rows(_unpack(found["vector"], "<f2")[np.newaxis].astype(np.float32))[0]
+    parts = tuple(Part(field, kind, weight) for field, kind, weight in found["parts"])
+    hidden, models = _unpack(found["hidden"], "<i4"), _unpack(found["models"], "<i4")
+    return Query(Mix(vector, parts), hidden.astype(np.int32), found["words"], models.astype(np.int64))
+
+
+def _read_fields(asked: Mapping[str, Any], fields: SearchRequest) -> SearchRequest:
+    kept: dict[str, Any] = {**asked}
+    kept["filters"] = Filters.model_validate(asked["filters"]) if "filters" in asked else None
+    kept["rank"] = RankWeights.model_validate(asked["rank"]) if "rank" in asked else None
+    if "k" in fields.model_fields_set:
+        kept.pop("k")
+    return fields.model_copy(update=kept)
+
+
+def _pack(values: NDArray[Any]) -> str:
+    return base64.b64encode(values.tobytes()).decode()
+
+
+def _unpack(text: str, dtype: str) -> NDArray[Any]:
+    return np.frombuffer(base64.b64decode(text), dtype)
+
+
+def _shared_key(folder: Path) -> bytes:
+    """The key of this host: made by whichever worker needs it first."""
+    path = folder / KEY_FILE
+    try:
+        if not path.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            draft = folder / f".{KEY_FILE}.{os.getpid()}.{secrets.token_hex(4)}"
+            handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "wb") as sink:
+                sink.write(secrets.token_hex(KEY_BYTES).encode())
+            try:
+                os.link(draft, path)  # fails where another worker was first
+            except FileExistsError:
+                pass
+            finally:
+                draft.unlink()
+        return path.read_bytes()
+    except OSError as error:
+        raise StoreNotWritable(f"cannot keep the cursors' key in {folder}: {error.strerror}") from error
