@@ -9,6 +9,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from online.admission import admit_requests, describe_admission
 from online.answering import surround_requests
 from online.config import SearcherConfig
+from online.cross_origin import allow_origins
 from online.document import describe
 from online.pages import add_pages
 from online.problems import answer_problems
@@ -28,6 +29,7 @@ def create_app(config: SearcherConfig, load_encoder: EncoderLoader | None = None
     app.extensions["searcher"] = searcher
     app.json.sort_keys = False  # type: ignore[attr-defined]
     surround_requests(app, searcher.metrics, config.body_max_bytes)
+    allow_origins(app, config.cross_origin)
     admit_requests(app, config.api_keys)
     limit_requests(app, open_rate_limits(config, searcher.metrics.rate_limit_failures.inc))
     answer_problems(app)

@@ -1,10 +1,11 @@
 """Every setting of the searcher, read from the environment once."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from online.cross_origin import CrossOrigin
 from online.keys import ApiKey, read_keys
 from schemas.errors import Misconfigured
 
@@ -56,6 +57,7 @@ class SearcherConfig:
     rate_limit: str = ""
     redis_url: str = ""
     trusted_proxies: int = 0
+    cross_origin: CrossOrigin = field(default_factory=CrossOrigin)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "SearcherConfig":
@@ -82,6 +84,7 @@ class SearcherConfig:
             rate_limit=environ.get(RATE_LIMIT, "").strip(),
             redis_url=environ.get(REDIS_URL, "").strip(),
             trusted_proxies=_number(environ, "SHOPLENS_TRUSTED_PROXIES", cls.trusted_proxies, int),
+            cross_origin=CrossOrigin.from_env(environ),
         )
 
 
