@@ -52,7 +52,7 @@ def test_views_of_a_product_differ():
 
 
 def test_a_plain_red_product_is_red_and_a_blue_one_blue():
-    chosen = {}
+    chosen: dict[str, int] = {}
     for number in range(400):
         product = draw_product(7, number)
         if product.pattern == "plain" and product.category in ("t-shirt", "trousers", "dress", "skirt"):

@@ -23,7 +23,7 @@ for _scope in Scope:
 
 SEARCH = ("POST", "/search", {"json": {"text": "red"}})
 CLICK = ("POST", "/click", {"json": {"request_id": "r", "product_id": "shirt-red", "position": 0}})
-METRICS = ("GET", "/metrics", {})
+METRICS: tuple[str, str, dict[str, object]] = ("GET", "/metrics", {})
 ROUTES = {Scope.SEARCH: SEARCH, Scope.CLICK: CLICK, Scope.ADMIN: METRICS}
 
 

@@ -70,7 +70,7 @@ def test_every_path_keeps_its_recall_over_random_filters_and_over_opposed_ones(
     segment: Segment, groups: np.ndarray
 ) -> None:
     rng = np.random.default_rng(11)
-    recalls = defaultdict(list)
+    recalls: dict[str, list[float]] = defaultdict(list)
     for number in range(120):
         query = query_near(segment, int(rng.integers(ROWS)), number)
         for share in (0.02, 0.1, 0.3, 0.5, 0.8):

@@ -157,7 +157,7 @@ def test_a_lake_from_a_newer_release_is_left_alone(shop: Shop) -> None:
     shop.lake = Lake(shop.lake.spark, shop.lake.root)
     with pytest.raises(SchemaTooNew, match="product_images has schema version 99"):
         shop.take(2, [row("1", name="Hat")])
-    assert shop.lake.spark.read.format("delta").load(shop.lake.path(PRODUCTS)).first()["title"] == "Coat"
+    assert shop.lake.spark.read.format("delta").load(shop.lake.path(PRODUCTS)).collect()[0]["title"] == "Coat"
 
 
 @pytest.fixture
