@@ -26,7 +26,6 @@ def surround_requests(app: Flask, metrics: SearcherMetrics, body_max_bytes: int)
         g.stopwatch = Stopwatch()
         given = request.headers.get(REQUEST_ID, "")
         g.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-        structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=g.request_id)
         if (request.content_length or 0) > body_max_bytes:
             detail = f"{request.content_length} bytes were announced, {body_max_bytes} are taken: send a smaller photo"
@@ -53,5 +52,11 @@ def surround_requests(app: Flask, metrics: SearcherMetrics, body_max_bytes: int)
                 status=answer.status_code,
                 elapsed_ms=elapsed_ms,
                 **({"problem": problem} if problem else {}),
+                **({"key_id": key.key_id} if (key := g.get("key")) else {}),
             )
         return answer
+
+    @app.teardown_request
+    def forget(_: BaseException | None) -> None:
+        """The thread's next line may be about something else."""
+        structlog.contextvars.clear_contextvars()

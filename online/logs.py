@@ -1,10 +1,15 @@
-"""Structured logs: one JSON object a line, with the request's id. No upload, no text and no user id is ever logged."""
+"""Structured logs: one JSON object a line, with the request's id. No upload, no text, no key and no user id is ever
+logged; nor are messages of errors that nobody foresaw, which may quote what a shopper sent.
+"""
 
 import logging
 import sys
+from collections.abc import MutableMapping
 from typing import Any, TextIO
 
 import structlog
+
+from schemas.errors import ShopLensError
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("shoplens")
 
@@ -20,10 +25,24 @@ def _processors() -> list[Any]:
     ]
 
 
+def describe_error(error: BaseException) -> str:
+    """One line for the log: what ShopLens or the operating system says, of other errors only the type."""
+    name = type(error).__name__
+    return f"{name}: {' '.join(str(error).split())}" if isinstance(error, ShopLensError | OSError) else name
+
+
+def _drop_messages(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Leave the frames of a traceback, and the types of its errors."""
+    for raised in event.get("exception") or ():
+        for name in ("exc_value", "exc_notes"):
+            raised.pop(name, None)
+    return event
+
+
 def configure_logging(stream: TextIO | None = None) -> None:
     """Send this process's structured log lines to `stream` (standard error where None)."""
     structlog.configure(
-        processors=[*_processors(), structlog.processors.JSONRenderer(sort_keys=True)],
+        processors=[*_processors(), _drop_messages, structlog.processors.JSONRenderer(sort_keys=True)],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.WriteLoggerFactory(file=stream or sys.stderr),
         cache_logger_on_first_use=False,

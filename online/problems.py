@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from flask import Flask, Response, g
 from werkzeug.exceptions import HTTPException
 
-from online.logs import log
+from online.logs import describe_error, log
 from schemas.api import FieldError, Problem
 
 MIMETYPE = "application/problem+json"
@@ -144,5 +144,5 @@ def _http_error(error: HTTPException) -> Response:
 
 
 def _unexpected(error: Exception) -> Response:
-    log.error("request_failed", error=repr(error), exc_info=error)
+    log.error("request_failed", error=describe_error(error), exc_info=error)
     return problem_response(ProblemRaised(INTERNAL, INTERNAL.advice))
