@@ -20,7 +20,7 @@ from pyspark.sql import functions as F
 
 from schemas.errors import Misconfigured, TooManyBadRows
 from schemas.intervals import parse_time
-from schemas.reasons import FetchReason, PhotoReason
+from schemas.reasons import REDRIVABLE_REASONS
 from schemas.receipts import Receipt
 from schemas.tables import IMAGE_FETCHES, IMAGES, PRODUCT_IMAGES, PRODUCTS
 from spark_jobs.fetch.lanes import Division
@@ -37,7 +37,6 @@ from spark_jobs.photo_checks import ACCEPTED, PhotoRules
 from spark_jobs.session import open_session
 
 JOB = "fetch_images"
-REASONS = sorted({*FetchReason, *PhotoReason})
 _BROADCAST_PHOTOS = 200_000
 _OUTCOMES = ("fetched", "unchanged", "failed", "gave_up")
 _NONE_LOOKED_AT = {"looked_at": 0} | dict.fromkeys(_OUTCOMES, 0)
@@ -80,7 +79,10 @@ def fetch_images(context: JobContext, arguments: argparse.Namespace) -> Receipt:
     finally:
         links.unpersist()
         staging.remove()
-    _refuse_too_many_bad(lake, counts, run.bad_share_max)
+    bad, total = counts["links_without_photo"], counts["links"]
+    if bad > run.bad_share_max * total:
+        where = f"{lake.path(IMAGE_FETCHES)} and {lake.path(IMAGES)} (or allow them with --max-bad-share)"
+        raise TooManyBadRows(bad, total, run.bad_share_max, where, _count_reasons(lake, shown, decided))
     versions = {table.path: lake.version(table) for table in (IMAGE_FETCHES, IMAGES)}
     return context.receipt(counts=counts, table_versions=versions)
 
@@ -172,11 +174,14 @@ def _standing(shown: DataFrame, decided: DataFrame) -> dict[str, int]:
     return {"links": totals["links"], "links_without_photo": totals["links"] - totals["usable"]}
 
 
-def _refuse_too_many_bad(lake: Lake, counts: dict[str, int], bad_share_max: float) -> None:
-    bad, total = counts["links_without_photo"], counts["links"]
-    if total and bad > bad_share_max * total:
-        where = f"{lake.root}/{IMAGE_FETCHES.path} and {lake.root}/{IMAGES.path}"
-        raise TooManyBadRows(bad, total, bad_share_max, where)
+def _count_reasons(lake: Lake, shown: DataFrame, decided: DataFrame) -> dict[str, int]:
+    """Live links without a usable photo, by what their photo was rejected for, or else why there is none."""
+    photos = decided.select("content_sha256", "verdict", F.col("reason").alias("photo_reason"))
+    ledger = lake.read(IMAGE_FETCHES).select("url", F.col("reason").alias("link_reason"))
+    urls = shown.select("url", "content_sha256").distinct().join(photos, "content_sha256", "left")
+    bad = urls.where(~F.col("verdict").eqNullSafe(ACCEPTED)).join(ledger, "url", "left")
+    reason = F.coalesce("photo_reason", "link_reason", F.lit("not_fetched_yet")).alias("reason")
+    return {row["reason"]: int(row["count"]) for row in bad.groupBy(reason).count().collect()}
 
 
 def run_of(context: JobContext, arguments: argparse.Namespace) -> FetchRun:
@@ -185,9 +190,10 @@ def run_of(context: JobContext, arguments: argparse.Namespace) -> FetchRun:
         networks = tuple(ipaddress.ip_network(text) for text in arguments.allow_network)
     except ValueError as error:
         raise Misconfigured(f"--allow-network: {error}") from None
-    unknown = sorted(set(arguments.redrive_reason) - set(REASONS))
+    unknown = sorted(set(arguments.redrive_reason) - set(REDRIVABLE_REASONS))
     if unknown:
-        raise Misconfigured(f"no such reason: {', '.join(unknown)}; the reasons are {', '.join(REASONS)}")
+        known = ", ".join(REDRIVABLE_REASONS)
+        raise Misconfigured(f"no such reason: {', '.join(unknown)}; the reasons are {known}")
     if arguments.per_host_at_once < 1 or arguments.per_host_per_second <= 0:
         raise Misconfigured("--per-host-at-once and --per-host-per-second must be above 0")
     settings = FetchSettings(
@@ -232,7 +238,10 @@ def fetch_parser() -> argparse.ArgumentParser:
     add("--near-duplicate-bits", type=int, default=whole.near_duplicate_bits, choices=range(17), metavar="0-16",
         help="Hamming distance of the perceptual hashes")  # fmt: skip
     add("--safety", default=NONE, help="none, zero_shot, or module:function from photos to scores of 0 to 1")
-    add("--model", help="bundle folder or model id in the store, for --safety zero_shot")
+    add(
+        "--model",
+        help="bundle folder or model id in the store, for --safety zero_shot: one trained on photos of all kinds",
+    )
     add("--max-safety-score", type=float, default=SafetyCheck().score_max, help="a photo with a higher score is unsafe")
     add("--redrive-reason", action="append", default=[], help="look only at what failed so; repeatable")
     add("--max-bad-share", type=float, default=0.2, help="of live links without a usable photo")

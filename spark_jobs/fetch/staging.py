@@ -10,6 +10,8 @@ from pyspark.sql import DataFrame, SparkSession
 from spark_jobs.fetch.lanes import Division
 from spark_jobs.fetch.partition import FetchPartition
 from spark_jobs.fetch.work import ORDER_DDL, moved_orders, place_orders
+from spark_jobs.lake_refusals import plain_refusals
+from spark_jobs.worker_errors import worker_errors
 
 OUTCOME_DDL = (
     "url string, outcome string, moved_to string, hops int, requests int, "
@@ -46,7 +48,8 @@ class Staging:
 
     def _write_round(self, number: int, orders: DataFrame, fetch: FetchPartition) -> DataFrame:
         folder = f"{self.folder}/round={number}"
-        orders.mapInArrow(fetch, OUTCOME_DDL).write.option("compression", "lz4").parquet(folder)
+        with worker_errors(), plain_refusals(self.folder):
+            orders.mapInArrow(fetch, OUTCOME_DDL).write.option("compression", "lz4").parquet(folder)
         return self._read(folder)
 
     def _read(self, folder: str) -> DataFrame:

@@ -274,10 +274,14 @@ def _crash(*_: object) -> None:
 def test_too_many_bad_links_end_the_job_with_65_after_all_is_recorded(
     shop: Shop, server: FaultServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shop.stock({"p1": [server.on_photo("/a.jpg", photo(1)), server.url("/dead.jpg")]})
+    small, dead = (
+        server.on_photo("/small.jpg", photo(2, 40, 40)),
+        [server.url("/dead-1.jpg"), server.url("/dead-2.jpg")],
+    )
+    shop.stock({"p1": [server.on_photo("/a.jpg", photo(1)), small, *dead]})
     assert shop.fetch("--max-bad-share", "0.4") == 65
-    assert "1 of 2 rows are bad" in capsys.readouterr().err
-    assert set(shop.outcomes().values()) == {None, FetchReason.HTTP_404}
+    assert "3 of 4 rows are bad, more than 40% (2 http_404, 1 too_small): see" in capsys.readouterr().err
+    assert set(shop.outcomes().values()) == {None, FetchReason.HTTP_404, PhotoReason.TOO_SMALL}
 
 
 def test_near_duplicates_are_what_comparing_all_pairs_finds(spark: SparkSession) -> None:

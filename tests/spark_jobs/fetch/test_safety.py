@@ -223,3 +223,16 @@ def test_the_jobs_workers_import_a_plugged_in_check_by_its_name(
     scores = {shop.ledger()[url]["content_sha256"]: score for url, score in ((narrow, 0.25), (wide, None))}
     assert {key: row["safety_score"] for key, row in shop.photos().items()} == scores
     assert set(shop.outcomes().values()) == {None}
+
+
+@pytest.mark.full
+def test_a_check_that_only_the_driver_can_import_is_one_line_and_78(
+    server: FaultServer, lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "driver_only.py").write_text("def score(photos): return [0.5 for _ in photos]")
+    monkeypatch.syspath_prepend(tmp_path)
+    shop = Shop(lake, tmp_path)
+    shop.stock({"p1": [server.on_photo("/a.jpg", NARROW)]})
+    assert shop.fetch("--safety", "driver_only:score") == 78
+    assert "fetch_images: --safety driver_only:score: ModuleNotFoundError" in capfd.readouterr().err
+    assert (shop.ledger(), shop.photos()) == ({}, {})
