@@ -5,11 +5,13 @@ import uuid
 
 import structlog
 from flask import Flask, Response, g, request
+from opentelemetry.trace import Tracer
 
 from online.logs import log
 from online.metrics import SearcherMetrics
 from online.problems import BODY_TOO_LARGE, ProblemRaised
 from online.stopwatch import Stopwatch
+from online.tracing import RequestTrace
 from schemas.api import REQUEST_ID_PATTERN
 
 REQUEST_ID = "X-Request-ID"
@@ -17,8 +19,9 @@ _QUIET_ENDPOINTS = {"health", "ready", "metrics", "static", "image"}
 _REQUEST_ID = re.compile(REQUEST_ID_PATTERN)
 
 
-def surround_requests(app: Flask, metrics: SearcherMetrics, body_max_bytes: int) -> None:
-    """Give each request an id (the caller's, if it is a sound one), a limit to its body, and one line in the log."""
+def surround_requests(app: Flask, metrics: SearcherMetrics, body_max_bytes: int, tracer: Tracer | None = None) -> None:
+    """Give each request an id (the caller's, if it is a sound one), a limit to its body, and one line in the log; with
+    a tracer, a span."""
     app.config["MAX_CONTENT_LENGTH"] = body_max_bytes
 
     @app.before_request
@@ -27,6 +30,10 @@ def surround_requests(app: Flask, metrics: SearcherMetrics, body_max_bytes: int)
         given = request.headers.get(REQUEST_ID, "")
         g.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
         structlog.contextvars.bind_contextvars(request_id=g.request_id)
+        if tracer is not None and request.endpoint not in _QUIET_ENDPOINTS:
+            g.trace = RequestTrace(tracer, request, g.request_id)
+            g.stopwatch = Stopwatch(g.trace.stage)
+            structlog.contextvars.bind_contextvars(trace_id=g.trace.trace_id)
         if (request.content_length or 0) > body_max_bytes:
             detail = f"{request.content_length} bytes were announced, {body_max_bytes} are taken: send a smaller photo"
             raise ProblemRaised(BODY_TOO_LARGE, detail, headers={"Connection": "close"})
@@ -42,6 +49,8 @@ def surround_requests(app: Flask, metrics: SearcherMetrics, body_max_bytes: int)
         metrics.request_seconds.labels(endpoint).observe(elapsed_ms / 1000)
         if problem := g.get("problem"):
             metrics.problems.labels(problem).inc()
+        if trace := g.get("trace"):
+            trace.tell(answer.status_code, problem)
         for stage, spent_ms in stopwatch.stages_ms.items():
             metrics.stage_seconds.labels(stage).observe(spent_ms / 1000)
         if endpoint not in _QUIET_ENDPOINTS or answer.status_code >= 500:
@@ -59,4 +68,6 @@ def surround_requests(app: Flask, metrics: SearcherMetrics, body_max_bytes: int)
     @app.teardown_request
     def forget(_: BaseException | None) -> None:
         """The thread's next line may be about something else."""
+        if trace := g.get("trace"):
+            trace.end()
         structlog.contextvars.clear_contextvars()

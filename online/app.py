@@ -4,6 +4,7 @@ import atexit
 
 from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
+from opentelemetry.trace import Tracer
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from online.admission import admit_requests, describe_admission
@@ -17,10 +18,18 @@ from online.rate_limits import limit_requests, open_rate_limits
 from online.routes import add_search_routes, add_state_routes
 from online.searcher import assemble_searcher
 from online.snapshot import EncoderLoader
+from online.tracing import open_tracer
 
 
-def create_app(config: SearcherConfig, load_encoder: EncoderLoader | None = None, *, watch: bool = True) -> OpenAPI:
-    """With `watch` it follows CURRENT; without, `extensions["searcher"]` is driven by hand.
+def create_app(
+    config: SearcherConfig,
+    load_encoder: EncoderLoader | None = None,
+    *,
+    watch: bool = True,
+    tracer: Tracer | None = None,
+) -> OpenAPI:
+    """With `watch` it follows CURRENT; without, `extensions["searcher"]` is driven by hand. Spans go to `tracer`, or to
+    the collector that the configuration asks for.
 
     Raises Misconfigured where a setting is wrong. A store that does not answer is no error: it may come back.
     """
@@ -28,7 +37,9 @@ def create_app(config: SearcherConfig, load_encoder: EncoderLoader | None = None
     app = OpenAPI("online", info=Info(title="ShopLens", version="1"), doc_ui=False)
     app.extensions["searcher"] = searcher
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    surround_requests(app, searcher.metrics, config.body_max_bytes)
+    if tracer is None and config.traces:
+        tracer = open_tracer()
+    surround_requests(app, searcher.metrics, config.body_max_bytes, tracer)
     allow_origins(app, config.cross_origin)
     admit_requests(app, config.api_keys)
     limit_requests(app, open_rate_limits(config, searcher.metrics.rate_limit_failures.inc))

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from online.cross_origin import CrossOrigin
 from online.keys import ApiKey, read_keys
+from online.tracing import asks_for_traces
 from schemas.errors import Misconfigured
 
 STORE = "SHOPLENS_STORE"
@@ -58,6 +59,7 @@ class SearcherConfig:
     redis_url: str = ""
     trusted_proxies: int = 0
     cross_origin: CrossOrigin = field(default_factory=CrossOrigin)
+    traces: bool = False
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "SearcherConfig":
@@ -85,6 +87,7 @@ class SearcherConfig:
             redis_url=environ.get(REDIS_URL, "").strip(),
             trusted_proxies=_number(environ, "SHOPLENS_TRUSTED_PROXIES", cls.trusted_proxies, int),
             cross_origin=CrossOrigin.from_env(environ),
+            traces=asks_for_traces(environ),
         )
 
 

@@ -1,14 +1,19 @@
 """How long a request and its parts took."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+SpanMaker = Callable[[str], AbstractContextManager[Any]]
 
 
 class Stopwatch:
-    """Starts when it is made. `stages_ms` holds the time of each named part, in the order they began."""
+    """Starts when it is made. `stages_ms` holds the time of each named part, in the order they began; `span` makes
+    what surrounds a part, by its name."""
 
-    def __init__(self) -> None:
+    def __init__(self, span: SpanMaker = nullcontext) -> None:
+        self._span = span
         self._started_at = time.perf_counter()
         self.stages_ms: dict[str, float] = {}
 
@@ -20,7 +25,8 @@ class Stopwatch:
         """Add the block's time to the part `name`."""
         began_at = time.perf_counter()
         try:
-            yield
+            with self._span(name):
+                yield
         finally:
             self.stages_ms[name] = round(self.stages_ms.get(name, 0.0) + _milliseconds_since(began_at), 3)
 
