@@ -19,8 +19,11 @@ def poor_match_below(snapshot: Snapshot, query: Query, best_row: int) -> float |
     thresholds = {"image": photo, "text": calibration.text_match}
     total = 0.0
     for part in query.mix.parts:
-        scale = calibration.visual_scale.get(part.kind)
-        threshold = thresholds.get(part.field) if part.weight > 0 else scale and scale[0]
+        if part.weight > 0:
+            threshold = thresholds.get(part.field)
+        else:
+            scale = calibration.visual_scale.get(part.kind)
+            threshold = None if scale is None else scale.unrelated
         if threshold is None:
             return None
         total += part.weight * threshold

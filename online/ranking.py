@@ -6,7 +6,6 @@ A term that nothing is known about is 0 for every candidate, so it changes no or
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +14,15 @@ from online.attribute_match import match_attributes
 from online.composition import Query
 from online.snapshot import Snapshot
 from schemas.api import RankWeights
-from schemas.calibration import Calibration, Scale
+from schemas.calibration import Calibration
 
 Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]
+Scale = tuple[float, float]
 
 FRESH_DAYS = 30
 COSINE_RANGE_MIN = 1e-6
+FAR_RANK = 100
 
 
 @dataclass(frozen=True)
@@ -71,10 +72,9 @@ def rank(snapshot: Snapshot, query: Query, cosines: Float32, rows: Int64, asked:
     """Score candidate `rows` (n,) by their `cosines` (n,) and by what is known of them."""
     calibration = snapshot.features.calibration
     weights, notes = Weights.of(calibration, asked), list[str]()
-    scale = visual_scale(query, calibration)
-    if scale is None:
+    scale = visual_scale(query, calibration, cosines)
+    if calibrated_range(query, calibration) is None:
         notes.append("visual: the build has no scale for this kind of query; the candidates' own cosines give it")
-        scale = _range_of(cosines)
     terms = {
         "visual": np.clip((cosines - scale[0]) / (scale[1] - scale[0]), 0, 1).astype(np.float32),
         "attributes": _attributes(snapshot, query, rows, notes),
@@ -86,18 +86,30 @@ def rank(snapshot: Snapshot, query: Query, cosines: Float32, rows: Int64, asked:
     return Ranked((scores - weights.price * terms["price"]).astype(np.float32), terms, weights, scale, tuple(notes))
 
 
-def visual_scale(query: Query, calibration: Calibration) -> Scale | None:
-    """The cosines with this query that count as 0 and as 1; None where the build did not measure one of its kinds.
+def visual_scale(query: Query, calibration: Calibration, cosines: Float32) -> Scale:
+    """The cosines that count as 0 and as 1: the best of this query is 1, and the build says how fast likeness fades.
 
-    A cosine with the query is the weighted sum of the cosines with its parts. Unrelated photos are as far from each
-    part as the build measured; the best are near every part that draws, and unrelated to those that push away.
+    It fades more slowly where this query's hundredth candidate would fall below 0, so that a query with nothing near is
+    still answered by likeness first.
     """
-    scales = calibration.visual_scale
-    if any(part.kind not in scales for part in query.mix.parts):
+    if not len(cosines):
+        return 0.0, 1.0
+    best = float(cosines.max())
+    own = best - float(np.partition(cosines, -min(FAR_RANK, len(cosines)))[-min(FAR_RANK, len(cosines))])
+    width = max(own, calibrated_range(query, calibration) or 0.0, COSINE_RANGE_MIN)
+    return best - width, best
+
+
+def calibrated_range(query: Query, calibration: Calibration) -> float | None:
+    """How far apart the best and the hundredth nearest are for such a query; None where the build did not measure it.
+
+    A cosine with the query is the weighted sum of the cosines with its parts; to what pushes away, all are unrelated.
+    """
+    drawing = [part for part in query.mix.parts if part.weight > 0]
+    if any(part.kind not in calibration.visual_scale for part in drawing):
         return None
-    low = sum(part.weight * scales[part.kind][0] for part in query.mix.parts)
-    high = sum(part.weight * scales[part.kind][0 if part.weight < 0 else 1] for part in query.mix.parts)
-    return (low, high) if high - low > COSINE_RANGE_MIN else None
+    scales = [calibration.visual_scale[part.kind] for part in drawing]
+    return sum(part.weight * (scale.best - scale.far) for part, scale in zip(drawing, scales, strict=True))
 
 
 def _attributes(snapshot: Snapshot, query: Query, rows: Int64, notes: list[str]) -> Float32:
@@ -126,11 +138,3 @@ def _price(snapshot: Snapshot, rows: Int64, notes: list[str]) -> Float32:
 def _nothing(rows: Int64, notes: list[str], term: str, why: str) -> Float32:
     notes.append(f"{term}: 0 for all, since {why}")
     return np.zeros(len(rows), dtype=np.float32)
-
-
-def _range_of(cosines: Any) -> Scale:
-    """The lowest and the highest cosine, a little apart where they are one."""
-    if not len(cosines):
-        return 0.0, 1.0
-    low, high = float(cosines.min()), float(cosines.max())
-    return (low, high) if high - low > COSINE_RANGE_MIN else (high - 1.0, high)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from retrieval.exact import Float32, Int64, exact_search
 from retrieval.item_columns import NO_VALUE, CodedColumn, ItemColumns
 from retrieval.segments import Segment
-from schemas.calibration import NO_CURRENCY, PRICE_QUANTILES, Calibration, CategoryValues, Scale
+from schemas.calibration import NO_CURRENCY, PRICE_QUANTILES, Calibration, CategoryValues, CosineScale
 
 PERCENTILES = (5, 25, 50, 75, 95)
 POOR_MATCH_PERCENTILE = 5
@@ -26,6 +26,8 @@ _MEASURED_MIN = 20
 
 _CATEGORIES_MAX = 1_000
 _SCALE_MIN = 0.01
+_PHOTO_QUERIES = 200
+_FAR_RANK = 100
 _DIGITS = 4
 
 
@@ -39,16 +41,16 @@ def calibrate(segment: Segment, seed: int, text_vectors: Float32 | None = None) 
     products = _product_codes(segment)
     pairs = _same_product_pairs(products, rng)
     same_cosines = _cosines(segment, pairs[:_PAIRS])
-    scales: dict[str, Scale] = {}
-    if len(random_cosines) and (scale := _scale(np.median(random_cosines), 1.0)):
-        scales["photo"] = scale
+    scales: dict[str, CosineScale] = {}
+    if len(random_cosines):
+        asked = _unit(segment, np.sort(rng.choice(rows, min(_PHOTO_QUERIES, rows), replace=False)))
+        scales |= _scale("photo", random_cosines, _nearest(segment, asked)[:, -1], 1.0)
     text_match = None
     if text_vectors is not None and len(text_vectors):
-        best = exact_search(segment.vectors, text_vectors, 1)[0][:, 0]
-        anywhere = np.asarray(segment.vectors[rng.integers(0, rows, len(text_vectors))], dtype=np.float32)
-        if scale := _scale(np.median(np.sum(anywhere * text_vectors, axis=1)), best.max()):
-            scales["text"] = scale
-        text_match = _rounded(np.percentile(best, POOR_MATCH_PERCENTILE))
+        nearest = _nearest(segment, text_vectors)
+        anywhere = _unit(segment, rng.integers(0, rows, len(text_vectors)))
+        scales |= _scale("text", np.sum(anywhere * text_vectors, axis=1), nearest[:, -1], float(nearest.max()))
+        text_match = _rounded(np.percentile(nearest[:, 0], POOR_MATCH_PERCENTILE))
     return Calibration(
         percentiles={"same_product": _percentiles(same_cosines), "random_pair": _percentiles(random_cosines)},
         visual_scale=scales,
@@ -125,9 +127,16 @@ def _percentiles(cosines: Float32) -> dict[str, float]:
     return {f"p{percentile:02d}": _rounded(value) for percentile, value in zip(PERCENTILES, values, strict=True)}
 
 
-def _scale(low: Any, high: Any) -> Scale | None:
-    """None where all cosines are nearly one."""
-    return (_rounded(low), _rounded(high)) if high - low >= _SCALE_MIN else None
+def _nearest(segment: Segment, unit_vectors: Float32) -> Float32:
+    """The cosines (n, ranks) of the nearest rows, down to the hundredth, or in a small catalog to the tenth part."""
+    ranks = min(_FAR_RANK, max(segment.manifest.rows // 10, 1))
+    return exact_search(segment.vectors, unit_vectors, ranks)[0]
+
+
+def _scale(kind: str, unrelated: Float32, far: Float32, best: float) -> dict[str, CosineScale]:
+    """Nothing where the hundredth nearest is as near as the best: there is nothing to tell apart."""
+    scale = CosineScale(_rounded(np.median(unrelated)), _rounded(np.median(far)), _rounded(best))
+    return {kind: scale} if scale.best - scale.far >= _SCALE_MIN else {}
 
 
 def _rounded(value: Any) -> float:

@@ -11,15 +11,15 @@ from flask.testing import FlaskClient
 from online.attribute_match import match_attributes, match_words
 from online.composition import Mix, Part, Query
 from online.rank_features import RankFeatures
-from online.ranking import Weights, visual_scale
+from online.ranking import Weights, calibrated_range, visual_scale
 from online.searcher import Searcher
 from retrieval.objects import FolderStore
 from schemas.api import RankWeights
-from schemas.calibration import Calibration, CategoryValues
+from schemas.calibration import Calibration, CategoryValues, CosineScale
 from tests.online.tiny_shop import COLOURS, SHOP, Item, point_at, put_build
 
 MEASURED = Calibration(
-    visual_scale={"photo": (0.2, 1.0), "text": (0.0, 0.5)},
+    visual_scale={"photo": CosineScale(0.1, 0.2, 1.0), "text": CosineScale(-0.1, 0.0, 0.5)},
     prices={
         "EUR": CategoryValues([float(end) for end in range(0, 101, 10)], {"hats": [float(end) for end in range(11)]})
     },
@@ -187,16 +187,30 @@ def test_where_all_prices_are_one_each_stands_in_the_middle(searcher: Searcher, 
     assert searcher.snapshot().features.price_place.tolist() == pytest.approx([0.5, 0.0])
 
 
-def test_a_mixed_querys_scale_is_made_of_its_parts_scales() -> None:
-    def scale(*parts: Part) -> tuple[float, float] | None:
-        return visual_scale(Query(Mix(np.zeros(4, np.float32), parts), np.empty(0, np.int32)), MEASURED)
+def query_of(*parts: Part) -> Query:
+    return Query(Mix(np.zeros(4, np.float32), parts), np.empty(0, np.int32))
 
-    assert scale(Part("image", "photo", 1.0)) == (0.2, 1.0)
-    assert scale(Part("image", "photo", 0.8), Part("text", "text", 0.4)) == pytest.approx((0.16, 1.0))
-    assert scale(Part("image", "photo", 1.0), Part("negative_text", "text", -0.5)) == pytest.approx((0.2, 1.0))
-    assert scale(Part("image", "photo", 1.0), Part("disliked", "photo", -0.5)) == pytest.approx((0.1, 0.9))
-    unmeasured = Query(Mix.of("text", "text", np.zeros(4, np.float32)), np.empty(0, np.int32))
-    assert visual_scale(unmeasured, Calibration()) is None
+
+def test_a_mixed_querys_range_is_made_of_the_ranges_of_the_parts_that_draw() -> None:
+    image = Part("image", "photo", 1.0)
+    assert calibrated_range(query_of(image), MEASURED) == pytest.approx(0.8)
+    both = query_of(Part("image", "photo", 0.8), Part("text", "text", 0.4))
+    assert calibrated_range(both, MEASURED) == pytest.approx(0.8 * 0.8 + 0.4 * 0.5)
+    assert calibrated_range(query_of(image, Part("negative_text", "text", -0.5)), MEASURED) == pytest.approx(0.8)
+    assert calibrated_range(query_of(image), Calibration()) is None
+
+
+def test_likeness_fades_as_the_build_measured_and_more_slowly_where_nothing_is_near() -> None:
+    query = query_of(Part("image", "photo", 1.0))
+    near = np.array([0.9, 0.8, 0.7], np.float32)
+    assert visual_scale(query, MEASURED, near) == pytest.approx((0.1, 0.9))
+    far = np.array([0.5, 0.0, -0.7], np.float32)
+    assert visual_scale(query, MEASURED, far) == pytest.approx((-0.7, 0.5))
+    crowd = np.linspace(0.5, -0.9, 500, dtype=np.float32)
+    assert visual_scale(query, MEASURED, crowd)[0] == pytest.approx(min(-0.3, crowd[99]))
+    assert visual_scale(query, Calibration(), near) == pytest.approx((0.7, 0.9))
+    low, high = visual_scale(query, Calibration(), near[:1])
+    assert low < high
 
 
 def test_explain_says_how_the_query_was_run(client: FlaskClient) -> None:

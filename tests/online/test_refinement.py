@@ -19,7 +19,7 @@ from retrieval.candidates import Candidates
 from retrieval.encoder import unit_rows
 from retrieval.objects import FolderStore
 from retrieval.planner import Plan
-from schemas.calibration import Calibration, CategoryValues
+from schemas.calibration import Calibration, CategoryValues, CosineScale
 from tests.online.tiny_shop import COLOURS, Item, point_at, put_build
 
 Serve = Callable[..., None]
@@ -159,7 +159,7 @@ def test_diversity_chooses_each_result_once_and_as_many_as_wanted(
 
 
 MEASURED = Calibration(
-    visual_scale={"photo": (0.1, 1.0), "text": (0.0, 0.9)},
+    visual_scale={"photo": CosineScale(0.1, 0.5, 1.0), "text": CosineScale(0.0, 0.5, 0.9)},
     photo_match=CategoryValues(0.6, {"hats": 0.99}),
     text_match=0.8,
 )

@@ -6,6 +6,7 @@ import pytest
 
 from retrieval.segments import Segment, open_build
 from schemas.calibration import NO_CURRENCY, Calibration
+from schemas.errors import Corrupt
 from spark_jobs.index_build.assemble import assemble_build
 from spark_jobs.index_build.calibration import calibrate
 from tests.spark_jobs.index_build.small_rows import encode_words, small_rows, unit
@@ -30,9 +31,10 @@ def test_a_manifest_keeps_what_was_measured(tmp_path: Path) -> None:
     )
     read = Calibration.from_json(manifest.calibration)
     assert set(read.visual_scale) == {"photo", "text"}
-    assert read.visual_scale["photo"][0] == read.percentiles["random_pair"]["p50"]
-    assert read.visual_scale["photo"][1] == 1.0
-    assert read.visual_scale["text"][0] < read.text_match < read.visual_scale["text"][1]
+    photo, text = read.visual_scale["photo"], read.visual_scale["text"]
+    assert photo.unrelated == read.percentiles["random_pair"]["p50"]
+    assert photo.unrelated < photo.far < photo.best == 1.0
+    assert text.unrelated < text.far < read.text_match < text.best
     assert Calibration.from_json(read.to_json()) == read
 
 
@@ -52,6 +54,14 @@ def test_each_category_has_its_own_threshold_where_it_has_enough_pairs(tmp_path:
     assert set(match.by_category) == {"dress", "hat"}
     assert match.by_category["hat"] < 0.6 < 0.98 < match.by_category["dress"]
     assert match.by_category["hat"] < match.overall < match.by_category["dress"]
+
+
+def test_a_photo_counts_from_the_tenth_part_of_a_small_catalog_on(tmp_path: Path) -> None:
+    """Ten directions, ten photos of each: the tenth nearest photo is the last that shows the same."""
+    rng = np.random.default_rng(2)
+    vectors = unit(np.repeat(np.eye(10, 32), 10, axis=0) + 0.02 * rng.standard_normal((100, 32)))
+    scale = calibrate(build(tmp_path, vectors, small_rows(100)[1]), 1).visual_scale["photo"]
+    assert scale.unrelated < 0.1 < 0.9 < scale.far < 1.0
 
 
 def test_prices_are_parted_by_currency_and_category_and_each_product_counts_once(tmp_path: Path) -> None:
@@ -85,3 +95,9 @@ def test_a_manifest_from_before_calibration_reads_as_not_measured() -> None:
     assert read.percentiles == old
     assert (read.visual_scale, read.text_match, read.prices, read.photo_match.by_category) == ({}, None, {}, {})
     assert Calibration.from_json({}) == Calibration()
+
+
+@pytest.mark.parametrize("wrong", [{"visual_scale": {"photo": [0, 1]}}, {"prices": 3}, {"photo_match": {"other": 1}}])
+def test_constants_that_are_written_wrong_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(Corrupt, match=r"manifest\.json"):
+        Calibration.from_json(wrong)
