@@ -99,7 +99,7 @@ function showResults(body) {
   shown = { requestId: body.request_id, results: body.results };
   showTiles(body.results);
   const count = body.results.length;
-  say(count ? `${count} ${count === 1 ? "product" : "products"}, nearest first` : "Nothing found. Try another photo or other words.");
+  say(count ? `${count} ${count === 1 ? "product" : "products"}, best first` : "Nothing found. Try another photo or other words.");
   page.served.textContent =
     `generation ${body.generation} · build ${body.build_id} · model ${body.model_id} · ${body.latency_ms.toFixed(1)} ms`;
 }
