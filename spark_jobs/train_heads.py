@@ -1,10 +1,11 @@
 """`shoplens model train-heads`: train the packaged model's heads and last blocks on labelled catalogs.
 
+    python -m demo.catalog --out DEMO --products 480 --seed 11 --fault-share 0
     shoplens model train-heads --catalog CLOTHING --mapping demo/clothing.toml \\
-        --catalog DEMO --mapping DEMO/mapping.toml --out retrieval/packaged --work DIR
+        --catalog DEMO --mapping DEMO/mapping.toml --out retrieval/packaged
 
 Senders of part 4 (spark_jobs/sender_split.py) are never read; with --validate those of part 1 are kept back too, and
-figures on their photos say which settings are good.
+figures on their photos, beside those of the backbone as it comes, say which settings are good.
 """
 
 import json
@@ -14,23 +15,23 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 import torch
 from open_clip.tokenizer import HFTokenizer
 from rich.console import Console
 from rich.progress import Progress
 from safetensors.torch import save_file
 
-from retrieval.metrics import RankingFigures, mean_over_categories, rank_queries
 from schemas.errors import BadData, MappingInvalid
 from schemas.mapping import read_mapping
 from spark_jobs.export_model import preprocessing_of
 from spark_jobs.head_training.fit import Settings, TrainedTowers, fit
 from spark_jobs.head_training.material import TextFeatures, prepare_material
+from spark_jobs.head_training.validation import validate_backbone, validate_views
 from spark_jobs.head_training.views import Views, grid_shape, make_views
 from spark_jobs.labelled_catalog import LabelledPhoto, read_labelled_photos
 from spark_jobs.packaged_model import (
@@ -44,7 +45,7 @@ from spark_jobs.packaged_model import (
 )
 from spark_jobs.sender_split import RULE, UNSEEN_PART, VALIDATION_PART, part_of
 
-VIEWS = 7
+VIEWS = (8, 4)
 _TEXTS_AT_ONCE = 64
 
 
@@ -67,28 +68,31 @@ class Split:
     "--work", type=click.Path(path_type=Path, file_okay=False), help="Folder for views; removed if not named."
 )
 @click.option("--sender-column", default="sender_id", show_default=True, help="Who took the photo, where known.")
-@click.option("--start", default="5.2", show_default=True, help="STAGE.BLOCK of the trunk from which it is trained.")
-@click.option("--views", multiple=True, type=click.IntRange(1), help="Looks at each photo of a catalog; 7 by default.")
+@click.option("--start", default="5.1", show_default=True, help="STAGE.BLOCK of the trunk from which it is trained.")
+@click.option("--views", multiple=True, type=click.IntRange(1), help="Looks at each photo of a catalog; 8, then 4.")
+@click.option("--members", type=click.IntRange(1), default=Settings.members, show_default=True,
+              help="Trainings whose weights are averaged.")  # fmt: skip
 @click.option("--steps", type=click.IntRange(2), default=Settings.steps, show_default=True)
 @click.option("--batch", "batches", multiple=True, type=click.IntRange(2), help="Photos of each catalog in a step.")
 @click.option("--learning-rate", type=float, default=Settings.learning_rate, show_default=True)
 @click.option("--tail-rate", type=float, default=Settings.tail_rate, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--threads", type=click.IntRange(1), default=2, show_default=True)
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True,
+              help="The same seed gives the same weights only on as many threads.")  # fmt: skip
 @click.option("--validate", is_flag=True, help="Keep the validation senders back and print figures on them.")
 def train_heads(
     catalogs: tuple[Path, ...], mappings: tuple[Path, ...], out: Path, work: Path | None, sender_column: str,
-    start: str, views: tuple[int, ...], steps: int, batches: tuple[int, ...], learning_rate: float, tail_rate: float, seed: int,
-    threads: int, validate: bool,
+    start: str, views: tuple[int, ...], members: int, steps: int, batches: tuple[int, ...], learning_rate: float,
+    tail_rate: float, seed: int, threads: int, validate: bool,
 ) -> None:  # fmt: skip
     """Train projection heads and the image tower's last blocks, and write them with their configuration."""
     if len(catalogs) != len(mappings):
         raise MappingInvalid(f"{len(catalogs)} catalogs but {len(mappings)} mapping files: give one for each")
     settings = Settings(
-        start=_place(start), steps=steps, batch=batches or (128, *[48] * (len(catalogs) - 1)),
+        start=_place(start), members=members, steps=steps, batch=batches or _for_each(Settings.batch, catalogs),
         learning_rate=learning_rate, tail_rate=tail_rate, seed=seed,
     )  # fmt: skip
-    looks = views or (VIEWS,) * len(catalogs)
+    looks = views or _for_each(VIEWS, catalogs)
     if {len(settings.batch), len(looks)} != {len(catalogs)}:
         raise BadData(f"{len(catalogs)} catalogs: give --batch and --views once for each, or leave them out")
     torch.set_num_threads(threads)
@@ -102,8 +106,12 @@ def train_heads(
     record = {
         "command": shlex.join(["shoplens", "model", "train-heads", *sys.argv[3:]]),
         "settings": asdict(settings),
+        "views": looks,
+        "threads": threads,
+        "versions": {name: version(name) for name in ("torch", "open_clip_torch", "timm", "openvino", "pillow")},
         "split": RULE,
         "photos": {split.name: len(split.train) for split in splits},
+        "photos_kept_back_for_validation": {split.name: len(split.validation) for split in splits},
         "validation": figures,
     }
     (out / TRAINING_FILE).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
@@ -156,9 +164,13 @@ def train(
         if split.validation:
             held[split.name] = look(f"{number}-{split.name}-validation", split.validation, 1)
     towers = TrainedTowers(model, settings, side)
-    with _progress("training", settings.steps) as advance:
+    backbone = {name: validate_backbone(towers, seen, sender_column) for name, seen in held.items()}
+    with _progress("training", settings.members * settings.steps) as advance:
         fit(towers, material, settings, lambda step, loss: advance(1))
-    figures = {name: validate_views(towers, seen, sender_column, features) for name, seen in held.items()}
+    figures = {
+        name: {"trained": validate_views(towers, seen, sender_column, features), "bare backbone": backbone[name]}
+        for name, seen in held.items()
+    }
     write_trained(model, towers, settings, before, out)
     return figures
 
@@ -184,32 +196,6 @@ def text_features(model: Any, text_cfg: dict[str, Any]) -> TextFeatures:
     return features
 
 
-@torch.no_grad()
-def validate_views(
-    towers: TrainedTowers, views: Views, sender_column: str, features: TextFeatures
-) -> dict[str, dict[str, float]]:
-    """Figures of plain views: leave-one-out, the same without the sender's own photos, and words as queries."""
-    towers.eval()
-    rows = torch.cat(
-        [
-            towers.photos(torch.from_numpy(views.grids[first : first + 64, 0].astype(np.float32)))
-            for first in range(0, len(views.photos), 64)
-        ]
-    ).numpy()
-    categories = sorted({photo.value("category") for photo in views.photos})
-    labels = np.array([categories.index(photo.value("category")) for photo in views.photos])
-    senders = np.unique([photo.value(sender_column) for photo in views.photos], return_inverse=True)[1]
-    words = towers.words(features([f"a photo of a {category}" for category in categories])).numpy()
-    told = rank_queries(words, rows, np.arange(len(categories)), labels)
-    enough = {name: found for name, found in told.mean_by(categories).items() if labels.tolist().count(categories.index(name)) >= 10}  # fmt: skip
-    figures = {
-        "leave_one_out": rank_queries(rows, rows, labels, labels, leave_one_out=True).mean(),
-        "other_senders": rank_queries(rows, rows, labels, labels, senders, senders, leave_one_out=True).mean(),
-        "text_mean_over_categories_with_10_photos": mean_over_categories(enough),
-    }
-    return {name: _rounded(found) for name, found in figures.items()}
-
-
 def write_trained(
     model: Any, towers: TrainedTowers, settings: Settings, before: dict[str, torch.Tensor], out: Path
 ) -> None:
@@ -222,8 +208,9 @@ def write_trained(
         (out / CONFIG_FILE).write_bytes((PACKAGED_FOLDER / CONFIG_FILE).read_bytes())
 
 
-def _rounded(figures: RankingFigures) -> dict[str, float]:
-    return {name: round(float(value), 4) for name, value in asdict(figures).items()}
+def _for_each(defaults: tuple[int, ...], catalogs: Sequence[Path]) -> tuple[int, ...]:
+    """The first catalog's default, and the second's for all others."""
+    return (defaults[0], *[defaults[1]] * (len(catalogs) - 1))
 
 
 def _place(start: str) -> tuple[int, int]:

@@ -29,6 +29,12 @@ def category_loss(rows: Tensor, words: Tensor, labels: Tensor, temperature: floa
     return F.cross_entropy(rows @ words.T / temperature, labels, label_smoothing=smoothing)
 
 
+def finding_loss(words: Tensor, rows: Tensor, labels: Tensor, temperature: float) -> Tensor:
+    """The other way round: each category's caption (c, d) looks for its photos among rows (n, d), as a shopper does."""
+    fits = torch.arange(len(words))[:, None] == labels[None, :]
+    return _mean_log_share(words @ rows.T / temperature, fits, torch.ones_like(fits))
+
+
 def _mean_log_share(scores: Tensor, positive: Tensor, counted: Tensor) -> Tensor:
     """Minus the mean over rows, and over a row's positives, of log softmax among what is counted."""
     masked = scores.masked_fill(~counted, -1e9)

@@ -15,7 +15,7 @@ from spark_jobs.head_training.views import Views
 NEEDED_COLUMNS = ("category", *ATTRIBUTES, "kids")
 CAPTIONS_A_PHOTO = 6
 CAPTIONS_A_CATEGORY = 24
-_CATEGORY_POWER, _SENDER_POWER = 0.5, 0.25
+_CATEGORY_POWER, _SENDER_POWER = 1.0, 0.25
 
 TextFeatures = Callable[[Sequence[str]], Tensor]
 

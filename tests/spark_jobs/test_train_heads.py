@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from schemas.errors import BadData
-from spark_jobs.packaged_model import PACKAGED_FOLDER, load_packaged_model
+from spark_jobs.packaged_model import HEADS_FILE, PACKAGED_FOLDER, load_packaged_model
 from spark_jobs.train_heads import split_catalog, train_heads
 
 MAPPING = """
@@ -55,14 +55,34 @@ def test_a_block_that_cannot_be_trained_is_refused(catalog):
     assert isinstance(result.exception, BadData)
 
 
+def run_training(catalog, out, *more):
+    arguments = ["--catalog", str(catalog), "--mapping", str(catalog / "mapping.toml"), "--out", str(out)]
+    options = ["--start", "7.0", "--members", "2", "--steps", "2", "--views", "2", "--batch", "4"]
+    result = CliRunner().invoke(train_heads, [*arguments, *options, *more])
+    assert result.exit_code == 0, result.exception
+    return json.loads((out / "training.json").read_text())
+
+
 @pytest.mark.full
 def test_what_training_writes_loads_and_differs_from_what_is_packaged(catalog):
-    out = catalog / "trained"
-    arguments = ["--catalog", str(catalog), "--mapping", str(catalog / "mapping.toml"), "--out", str(out)]
-    options = ["--start", "7.0", "--steps", "2", "--views", "2", "--batch", "4"]
-    result = CliRunner().invoke(train_heads, [*arguments, *options])
-    assert result.exit_code == 0, result.exception
-    trained, _ = load_packaged_model(out)
+    record = run_training(catalog, catalog / "trained")
+    trained, _ = load_packaged_model(catalog / "trained")
     packaged, _ = load_packaged_model(PACKAGED_FOLDER)
     assert not torch.equal(trained.text.proj.weight, packaged.text.proj.weight)
-    assert json.loads((out / "training.json").read_text())["photos"] == {catalog.name: 5}
+    assert (record["photos"], record["settings"]["members"]) == ({catalog.name: 5}, 2)
+
+
+@pytest.mark.full
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(catalog):
+    for name, seed in (("one", "3"), ("two", "3"), ("three", "4")):
+        run_training(catalog, catalog / name, "--seed", seed)
+    one, two, three = ((catalog / name / HEADS_FILE).read_bytes() for name in ("one", "two", "three"))
+    assert one == two
+    assert one != three
+
+
+@pytest.mark.full
+def test_figures_on_validation_senders_stand_beside_those_of_the_bare_backbone(catalog):
+    record = run_training(catalog, catalog / "validated", "--validate")
+    assert record["photos_kept_back_for_validation"] == {catalog.name: 1}
+    assert set(record["validation"][catalog.name]) == {"trained", "bare backbone"}

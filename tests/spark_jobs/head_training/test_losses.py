@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from spark_jobs.head_training.losses import alike_loss, caption_loss, category_loss
+from spark_jobs.head_training.losses import alike_loss, caption_loss, category_loss, finding_loss
 
 ONE_CATALOG = torch.tensor([0, 0, 0])
 
@@ -45,3 +45,16 @@ def test_category_loss_falls_as_photos_near_their_name():
     assert category_loss(torch.eye(2), names, labels, 0.1, 0.0) < category_loss(
         torch.eye(2).flip(0), names, labels, 0.1, 0.0
     )
+
+
+def test_finding_loss_is_the_log_share_of_a_names_own_photo():
+    names, rows = torch.eye(2), torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
+    # The first name sees its one photo at cosine 1 beside two at 0; the second its two at 1 beside one at 0.
+    expected = (math.log((math.e + 2) / math.e) + math.log((2 * math.e + 1) / math.e)) / 2
+    assert finding_loss(names, rows, torch.tensor([0, 1, 1]), 1.0).item() == pytest.approx(expected)
+
+
+def test_a_name_without_a_photo_in_the_draw_takes_no_part():
+    rows, labels = torch.eye(3)[:2], torch.tensor([0, 1])
+    nameless = torch.tensor([[0.0, 0.0, 1.0]])
+    assert finding_loss(torch.cat([rows, nameless]), rows, labels, 0.1) == finding_loss(rows, rows, labels, 0.1)
