@@ -1,5 +1,6 @@
 """Candidates against brute force: every path keeps its recall, and k groups come wherever k exist."""
 
+import threading
 from collections import defaultdict
 
 import numpy as np
@@ -145,3 +146,25 @@ def test_a_group_that_crowds_out_all_others_is_passed_over(segment: Segment, gro
     firsts = list(dict.fromkeys(crowded[found.rows].tolist()))[:30]
     assert firsts == list(dict.fromkeys(crowded[order].tolist()))[:30]
     assert "fewer than 30 groups" in found.plan.why
+
+
+def test_threads_with_different_filters_do_not_disturb_one_another(segment: Segment, groups: np.ndarray) -> None:
+    rng = np.random.default_rng(4)
+    asked = [
+        (query_near(segment, int(rng.integers(ROWS)), number), rng.random(ROWS) < share)
+        for number, share in enumerate((0.02, 0.3, 0.6, 0.9))
+    ]
+    expected = [find(segment, query, groups, mask).rows for query, mask in asked]
+    wrong: list[int] = []
+
+    def ask(number: int) -> None:
+        for _ in range(20):
+            if not np.array_equal(find(segment, asked[number][0], groups, asked[number][1]).rows, expected[number]):
+                wrong.append(number)
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(len(asked)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
