@@ -63,7 +63,9 @@ jars: .jars/local/.archived ## resolve the Spark JARs, once, into .jars
 .PHONY: lock
 lock: $(UV) ## make the lock files from setup.cfg again
 	for name in $(ENVIRONMENTS); do
-	  $(UV) pip compile --quiet --no-header --generate-hashes --python-version 3.11 setup.cfg --extra $$name --extra dev -o locks/$$name.txt
+	  extras="--extra $$name --extra dev"
+	  if [ $$name = pipeline ]; then extras+=" --extra web"; fi
+	  $(UV) pip compile --quiet --no-header --generate-hashes --python-version 3.11 setup.cfg $$extras -o locks/$$name.txt
 	done
 
 .PHONY: demo
