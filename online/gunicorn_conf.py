@@ -4,6 +4,7 @@ No preload: FAISS and ONNX Runtime must not be used before a fork. `OMP_NUM_THRE
 when a worker first loads OpenMP; a search uses one thread, and many searches run at once.
 """
 
+import itertools
 import os
 import shutil
 import sys
@@ -30,10 +31,12 @@ except Misconfigured as error:
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 _folder = tempfile.mkdtemp(prefix="shoplens-")  # what workers share for as long as this master lives
+_of_old_master = os.path.join(os.environ.get(SHARED_FOLDER, _folder), "metrics")  # whom SIGUSR2 replaces by this one
 os.environ[SHARED_FOLDER] = _folder
-if not os.environ.get(METRICS_FOLDER):
+if os.environ.get(METRICS_FOLDER, "") in ("", _of_old_master):
     os.environ[METRICS_FOLDER] = os.path.join(_folder, "metrics")
     os.mkdir(os.environ[METRICS_FOLDER])
+_master_pid = os.getpid()
 
 bind = _config.bind
 worker_class = "gthread"
@@ -61,11 +64,25 @@ def when_ready(server: Any) -> None:
         _give_up(error)
 
 
+def pre_fork(server: Any, worker: Any) -> None:
+    """A worker takes the metric files of one that is gone, and counts on in them: else each that is replaced after its
+    requests would leave files for every scrape to read, for ever."""
+    taken = {running.metrics_name for running in server.WORKERS.values()}
+    names = (f"{_master_pid}-{number}" for number in itertools.count())
+    worker.metrics_name = next(name for name in names if name not in taken)
+
+
+def post_fork(server: Any, worker: Any) -> None:
+    from prometheus_client import values
+
+    values.ValueClass = values.MultiProcessValue(lambda: worker.metrics_name)  # type: ignore[no-untyped-call]
+
+
 def child_exit(server: Any, worker: Any) -> None:
     """A worker that is gone must not go on counting in the gauges."""
     from prometheus_client.multiprocess import mark_process_dead
 
-    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+    mark_process_dead(worker.metrics_name)  # type: ignore[no-untyped-call]
 
 
 def on_exit(server: Any) -> None:

@@ -3,23 +3,28 @@
 The client library chooses shared files when it is imported, by PROMETHEUS_MULTIPROC_DIR: gunicorn_conf.py sets it.
 """
 
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
 from online.snapshot import Snapshot
 from schemas.intervals import parse_time
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
+_INTERVAL_END = "shoplens_index_interval_end_seconds"
 _BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56)
 
 
 class SearcherMetrics:
     """One set for each app. Gauges show the worker that is furthest behind."""
 
-    def __init__(self, shared_folder: Path | None = None) -> None:
-        self._shared_folder = shared_folder
+    def __init__(self, shared_folder: Path | None = None, clock: Callable[[], float] = time.time) -> None:
+        self._shared_folder, self._clock = shared_folder, clock
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "shoplens_requests", "Requests answered", ["endpoint", "status"], registry=self.registry
@@ -50,25 +55,54 @@ class SearcherMetrics:
         self.load_failures = Counter(
             "shoplens_snapshot_load_failures", "Snapshots refused", ["error"], registry=self.registry
         )
-        self.generation = Gauge(
-            "shoplens_generation", "Of CURRENT, as served", registry=self.registry, multiprocess_mode="livemin"
-        )
-        self.interval_end = Gauge(
-            "shoplens_index_interval_end_seconds",
-            "End of the data that is served, as Unix time; now minus this is the index's age",
-            registry=self.registry,
-            multiprocess_mode="livemin",
-        )
+        self._served: _ServedGauges | None = None
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
         self.swaps.inc()
-        self.generation.set(snapshot.pointer.generation)
-        self.interval_end.set(parse_time(snapshot.pointer.interval_end).timestamp())
+        self._served = self._served or _ServedGauges(self.registry)
+        self._served.generation.set(snapshot.pointer.generation)
+        self._served.interval_end.set(parse_time(snapshot.pointer.interval_end).timestamp())
 
     def render(self) -> bytes:
         """The text exposition of all workers."""
+        together = self.registry
         if self._shared_folder is not None:
             together = CollectorRegistry()
             MultiProcessCollector(together, str(self._shared_folder))  # type: ignore[no-untyped-call]
-            return generate_latest(together)
-        return generate_latest(self.registry)
+        shown = CollectorRegistry()
+        shown.register(_WithAge(together, self._clock))
+        return generate_latest(shown)
+
+
+class _ServedGauges:
+    """Made with a worker's first snapshot: before that a gauge would say 0, and nothing is that old."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.generation = Gauge(
+            "shoplens_generation", "Of CURRENT, as served", registry=registry, multiprocess_mode="livemin"
+        )
+        self.interval_end = Gauge(
+            _INTERVAL_END,
+            "End of the data that is served, as Unix time",
+            registry=registry,
+            multiprocess_mode="livemin",
+        )
+
+
+class _WithAge(Collector):
+    """What a registry collects, and the index's age in the moment of the scrape."""
+
+    def __init__(self, registry: CollectorRegistry, clock: Callable[[], float]) -> None:
+        self._registry, self._clock = registry, clock
+
+    def describe(self) -> Iterable[Metric]:
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        ends = []
+        for metric in self._registry.collect():
+            ends += [sample.value for sample in metric.samples if sample.name == _INTERVAL_END]
+            yield metric
+        if ends:
+            age_s = max(0.0, self._clock() - min(ends))
+            yield GaugeMetricFamily("shoplens_index_age_seconds", "Since the end of the data that is served", age_s)
