@@ -29,12 +29,12 @@ from schemas.tables import IMAGE_FETCHES, IMAGES, PRODUCT_IMAGES, PRODUCTS, Tabl
 from spark_jobs.job import JobContext, job_parser, run_job
 from spark_jobs.lake import Lake, retry_conflicts
 from spark_jobs.photo_batches import ENCODED_DDL, EncodePhotos, ModelSource
-from spark_jobs.session import open_session
+from spark_jobs.session import BROADCAST_ROWS_MAX, open_session
 from spark_jobs.worker_errors import worker_errors
 
 JOB = "embed_images"
 SOURCE_JOBS = ("ingest_catalog", "fetch_images")
-PARTITION_PHOTOS = 512
+PARTITION_PHOTOS = 2048
 _UPLOAD_AGAIN = "remove {0}/models/{1}/ and upload it again with `shoplens model export --store {0}`"
 
 log = logging.getLogger("shoplens")
@@ -72,7 +72,7 @@ def encode_photos(photos: DataFrame, source: ModelSource, *, partitions: int) ->
 
 
 def partitions_for(photos: int, cores: int) -> int:
-    """Some 512 photos each, so that a lost task costs little; a multiple of the cores, so that none waits at the end."""
+    """Some 2,048 photos each, so that a lost task costs little; a multiple of the cores, so that none waits at the end."""
     return cores * max(1, math.ceil(photos / (cores * PARTITION_PHOTOS)))
 
 
@@ -90,7 +90,8 @@ def embed_images(context: JobContext, arguments: argparse.Namespace) -> Receipt:
     runtimes: list[str] = []
     if count:
         partitions = partitions_for(count, spark.sparkContext.defaultParallelism)
-        photos = sources.images.join(pending, "content_sha256", "left_semi")
+        keys = F.broadcast(pending) if count <= BROADCAST_ROWS_MAX else pending
+        photos = sources.images.join(keys, "content_sha256", "left_semi")
         started = time.monotonic()
         encoded = encode_photos(photos, source, partitions=partitions).persist()
         with plainly_unloadable(_UPLOAD_AGAIN.format(context.store.uri, bundle.model_id)):

@@ -34,10 +34,9 @@ from spark_jobs.fetch.work import live_links, select_orders, select_redriven_ord
 from spark_jobs.job import JobContext, job_parser, run_job
 from spark_jobs.lake import Lake, retry_conflicts
 from spark_jobs.photo_checks import ACCEPTED, PhotoRules
-from spark_jobs.session import open_session
+from spark_jobs.session import BROADCAST_ROWS_MAX, open_session
 
 JOB = "fetch_images"
-_BROADCAST_PHOTOS = 200_000
 _OUTCOMES = ("fetched", "unchanged", "failed", "gave_up")
 _NONE_LOOKED_AT = {"looked_at": 0} | dict.fromkeys(_OUTCOMES, 0)
 
@@ -109,7 +108,7 @@ def record_photos(lake: Lake, outcomes: DataFrame | None, decided: DataFrame, *,
     new, again, moved = (changes.get(change, 0) for change in ("insert", "replace", "update"))
     if outcomes and (new or again):
         taken = decided.where(F.col("change").isin("insert", "replace"))
-        if new + again <= _BROADCAST_PHOTOS:
+        if new + again <= BROADCAST_ROWS_MAX:
             taken = F.broadcast(taken)  # else the photos' bytes would be shuffled to meet their verdicts
         _merge_new_photos(lake, _photo_rows(outcomes, taken), replaces=replaces)
     if moved:

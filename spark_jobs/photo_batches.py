@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from retrieval.bundles import fetch_bundle, read_bundle
-from retrieval.encoder import Encoder, Pixels
+from retrieval.encoder import Encoder, Pixels, Vectors
 from retrieval.objects import open_store
 from retrieval.photos import decode_photo
 from retrieval.preprocess import to_pixels
@@ -27,6 +27,9 @@ ENCODED_DDL = "content_sha256 STRING, runtime STRING, vector ARRAY<FLOAT>, reaso
 """`vector` is null where the photo could not be decoded; `reason` then says why."""
 _COLUMNS = ["content_sha256", "runtime", "vector", "reason"]
 _GPU_DECODERS = 8
+_ROWS_A_FRAME = 64
+"""A model batch may be two photos; a data frame and its way to Spark cost as much as encoding one."""
+EncodedRow = tuple[str, str, Vectors | None, str | None]
 
 
 @dataclass(frozen=True)
@@ -68,23 +71,25 @@ class EncodePhotos:
         )
         decoders = min(_GPU_DECODERS, os.cpu_count() or 1) if encoder.runtime.startswith("torch") else 1
         with ThreadPoolExecutor(decoders) as pool:
-            for group in regroup(rows, self.batch_photos or encoder.batch_photos):
-                yield encode_group(group, encoder, preprocessing, pool.map if decoders > 1 else map)
+            each = pool.map if decoders > 1 else map
+            groups = regroup(rows, self.batch_photos or encoder.batch_photos)
+            encoded = (row for group in groups for row in encode_group(group, encoder, preprocessing, each))
+            for answers in regroup(encoded, _ROWS_A_FRAME):
+                yield pd.DataFrame(answers, columns=_COLUMNS)
 
 
 def encode_group(
     group: list[tuple[str, bytes]], encoder: Encoder, preprocessing: Preprocessing,
     each: Callable[[Callable[[bytes], Pixels | str], Iterable[bytes]], Iterable[Pixels | str]],
-) -> pd.DataFrame:  # fmt: skip
+) -> list[EncodedRow]:  # fmt: skip
     """One model batch. A photo that cannot be decoded is a row with its reason, and costs the others nothing."""
     prepared = list(each(lambda stored: prepare(stored, preprocessing), (stored for _, stored in group)))
     good = [pixels for pixels in prepared if not isinstance(pixels, str)]
     vectors = iter(encoder.encode_pixels(np.stack(good))) if good else iter(())
-    rows = [
+    return [
         (key, encoder.runtime, None, pixels) if isinstance(pixels, str) else (key, encoder.runtime, next(vectors), None)
         for (key, _), pixels in zip(group, prepared, strict=True)
     ]
-    return pd.DataFrame(rows, columns=_COLUMNS)
 
 
 def prepare(stored: bytes | None, preprocessing: Preprocessing) -> Pixels | str:

@@ -10,6 +10,9 @@ from pyspark.sql import SparkSession
 from spark_jobs.class_archive import archive_options
 from spark_jobs.jars import local_jars
 
+BROADCAST_ROWS_MAX = 200_000
+"""So many keys of photos are sent to every executor, rather than the photos' bytes shuffled to meet them."""
+
 LOCAL_SETTINGS = {
     "spark.sql.shuffle.partitions": "4",
     "spark.databricks.delta.snapshotPartitions": "2",
@@ -27,8 +30,9 @@ DELTA_SETTINGS = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
     "spark.sql.session.timeZone": "UTC",
-    # A photo is up to some MB: small batches bound the memory of a Python worker.
+    # A photo is up to some MB: small batches bound the memory of a Python worker, and of the reader before it.
     "spark.sql.execution.arrow.maxRecordsPerBatch": "64",
+    "spark.sql.parquet.columnarReaderBatchSize": "128",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     "spark.speculation": "false",
 }

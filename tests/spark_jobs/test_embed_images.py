@@ -257,9 +257,9 @@ def test_a_model_that_is_nowhere_is_exit_78_before_spark_starts(
 
 
 @pytest.mark.parametrize(
-    ("photos", "cores", "partitions"), [(1, 2, 2), (1024, 2, 2), (1025, 2, 4), (3000, 2, 6), (10, 16, 16)]
+    ("photos", "cores", "partitions"), [(1, 2, 2), (4096, 2, 2), (4097, 2, 4), (12_000, 2, 6), (10, 16, 16)]
 )
-def test_partitions_are_a_multiple_of_the_cores_with_some_512_photos_each(
+def test_partitions_are_a_multiple_of_the_cores_with_some_2048_photos_each(
     photos: int, cores: int, partitions: int
 ) -> None:
     assert partitions_for(photos, cores) == partitions
