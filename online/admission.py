@@ -18,6 +18,7 @@ SCOPES = {"search": Scope.SEARCH, "click": Scope.CLICK, "metrics": Scope.ADMIN}
 OPEN_ENDPOINTS = frozenset(
     # Probes have no key, <img> elements cannot send one, and the rest is the same for every shop.
     {"health", "ready", "image", "static", "openapi_document", "pages.search_page", "pages.problem_page"}
+    | {"pages.api_page", "pages.api_page_file"}
 )
 
 

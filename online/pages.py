@@ -1,16 +1,21 @@
-"""Pages for people: the search page, and one for each type of problem."""
+"""Pages for people: the search page, the API to try, and one page for each type of problem."""
 
-from flask import Blueprint, Flask, Response, render_template
+from pathlib import Path
+
+import flask_openapi3_swagger
+from flask import Blueprint, Flask, Response, render_template, send_from_directory
 
 from online.problems import NOT_FOUND, PROBLEM_TYPES, ProblemRaised
 
-SECURITY_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
-        "form-action 'self'; base-uri 'none'; frame-ancestors 'self'"
-    ),
-    "Referrer-Policy": "same-origin",
-}
+CONTENT_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'self'"
+)
+# Swagger UI writes style attributes and draws with data: pictures; its scripts are held like ours.
+API_PAGE_POLICY = CONTENT_POLICY.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'").replace(
+    "blob:", "blob: data:"
+)
+SWAGGER_UI = Path(flask_openapi3_swagger.__file__).parent / "templates" / "swagger"
 
 
 def add_pages(app: Flask) -> None:
@@ -19,6 +24,16 @@ def add_pages(app: Flask) -> None:
     @pages.get("/")
     def search_page() -> Response:
         return _page("search.html")
+
+    @pages.get("/docs")
+    def api_page() -> Response:
+        page = _page("api.html")
+        page.headers["Content-Security-Policy"] = API_PAGE_POLICY
+        return page
+
+    @pages.get("/docs/swagger/<path:name>")
+    def api_page_file(name: str) -> Response:
+        return send_from_directory(SWAGGER_UI, name)
 
     @pages.get("/problems/<name>")
     def problem_page(name: str) -> Response:
@@ -30,4 +45,5 @@ def add_pages(app: Flask) -> None:
 
 
 def _page(template: str, **values: object) -> Response:
-    return Response(render_template(template, **values), mimetype="text/html", headers=SECURITY_HEADERS)
+    headers = {"Content-Security-Policy": CONTENT_POLICY, "Referrer-Policy": "same-origin"}
+    return Response(render_template(template, **values), mimetype="text/html", headers=headers)

@@ -79,7 +79,7 @@ def test_a_wrong_key_is_refused_before_the_body_is_read(guarded: FlaskClient) ->
 
 
 @pytest.mark.parametrize(
-    "path", ["/health", "/ready", "/", "/problems/key-required", "/openapi.json", "/static/search.js", f"/images/{SHOP[0].image_id}"]
+    "path", ["/health", "/ready", "/", "/docs", "/docs/swagger/css/swagger-ui.css", "/problems/key-required", "/openapi.json", "/static/search.js", f"/images/{SHOP[0].image_id}"]
 )  # fmt: skip
 def test_what_holds_no_secret_stays_open(guarded: FlaskClient, path: str) -> None:
     assert guarded.get(path).status_code == 200

@@ -2,6 +2,7 @@
 
 import io
 import re
+from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
@@ -11,8 +12,10 @@ from werkzeug.test import TestResponse
 from online.logs import configure_logging
 from online.problems import PROBLEM_TYPES
 from online.searcher import Searcher
+from tests.online.running import ROOT
 from tests.online.tiny_shop import SHOP
 
+STATIC = ROOT / "online" / "static"
 IMAGE = f"/images/{SHOP[0].image_id}"
 
 
@@ -44,17 +47,38 @@ def test_ready_names_what_is_served(client: FlaskClient) -> None:
     assert (body["status"], body["generation"], body["build_id"], body["rows"]) == ("ready", 1, "b1", 6)
 
 
-def test_the_page_asks_nothing_of_other_hosts(client: FlaskClient) -> None:
-    page = client.get("/")
-    assert page.status_code == 200
-    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
-    assets = re.findall(r'(?:href|src)="([^"#]+)"', page.text)
+@pytest.mark.parametrize("page", ["/", "/docs"])
+def test_a_page_asks_nothing_of_other_hosts(client: FlaskClient, page: str) -> None:
+    answer = client.get(page)
+    assert answer.status_code == 200
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert "script-src 'self';" in answer.headers["Content-Security-Policy"]
+    assets = re.findall(r'(?:href|src|data-document)="([^"#]+)"', answer.text)
     assert len(assets) >= 3
     for asset in set(assets):
         assert asset.startswith("/")
         assert client.get(asset).status_code == 200
-    for asset in ("/static/search.css", "/static/search.js"):
-        assert not re.search(r"https?://(?!www\.w3\.org)", client.get(asset).text)
+
+
+def test_the_search_page_allows_nothing_inline(client: FlaskClient) -> None:
+    page = client.get("/")
+    assert "unsafe" not in page.headers["Content-Security-Policy"]
+    assert not re.search(r"<style|<script(?![^>]* src=)| style=| on[a-z]+=", page.text)
+
+
+@pytest.mark.parametrize("path", sorted(STATIC.rglob("*.*s")), ids=lambda path: path.name)
+def test_our_scripts_and_styles_name_no_other_host(client: FlaskClient, path: Path) -> None:
+    answer = client.get(f"/static/{path.relative_to(STATIC)}")
+    assert answer.status_code == 200
+    assert answer.mimetype in ("text/javascript", "text/css")
+    assert not re.search(r"https?://(?!www\.w3\.org|search\.shop\.example)", answer.text)
+
+
+def test_a_script_that_the_browser_has_is_asked_for_again_and_not_sent_again(client: FlaskClient) -> None:
+    first = client.get("/static/shop-lens.js")
+    assert first.headers["Cache-Control"] == "no-cache"
+    again = client.get("/static/shop-lens.js", headers={"If-None-Match": first.headers["ETag"]})
+    assert (again.status_code, again.data) == (304, b"")
 
 
 @pytest.mark.parametrize("name", sorted(PROBLEM_TYPES))

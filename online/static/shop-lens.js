@@ -1,0 +1,372 @@
+// <shop-lens endpoint="https://search.shop.example/"></shop-lens>: visual product search in one element.
+//
+// Attributes: endpoint (where the searcher is; by default where this file came from), api-key, k, image-weight,
+// ask-key (offer a field for a key where one is needed).
+// Events: product-selected (cancelable: else the product is shown in a dialog), search-asked, search-answered,
+// search-failed. docs/storefront.md has the rest.
+
+import { el, icon, sentence } from "./lens/dom.js";
+import { planPanel } from "./lens/explanation.js";
+import { FilterPanel } from "./lens/filters.js";
+import { photoAmong, readPhoto } from "./lens/photo.js";
+import { NO_QUESTION, asksSomething, bodyOf, change, startAnew } from "./lens/question.js";
+import { QueryPanel } from "./lens/query_panel.js";
+import { Problem, Searcher } from "./lens/searcher.js";
+import { styleSheet } from "./lens/styles.js";
+import { Details, makeTile } from "./lens/tiles.js";
+import { troubleBox } from "./lens/trouble.js";
+
+const HOME = new URL("..", import.meta.url).href;
+const KEPT_KEY = "shop-lens-key";
+const WIDE_PX = 820;
+const RESULTS_MAX = 100; // of one answer
+
+export class ShopLens extends HTMLElement {
+  static observedAttributes = ["endpoint", "api-key", "image-weight"];
+
+  #question = NO_QUESTION;
+  #running = null;
+  #answer = null; // the newest page
+  #shown = []; // { result, uri, requestId, position } of all pages
+  #explains = false;
+
+  constructor() {
+    super();
+    const root = this.attachShadow({ mode: "open" });
+    root.adoptedStyleSheets = [styleSheet()];
+    this.#makeForm();
+    this.query = new QueryPanel({ onChange: (question) => this.ask(question, { refines: true }), onClear: () => this.#clear() });
+    this.filters = new FilterPanel((filters) => this.ask(change(this.#question, { filters }), { refines: true }));
+    this.details = new Details({ onSimilar: (shown) => this.#similar(shown), onExplain: (shown) => this.#explainOne(shown) });
+    this.#makeResults();
+    root.addEventListener("error", ({ target }) => { if (target instanceof HTMLImageElement) target.classList.add("missing"); }, true);
+    root.addEventListener("load", ({ target }) => { if (target instanceof HTMLImageElement) target.classList.remove("missing"); }, true);
+    this.#takeDrops();
+    root.append(this.form, this.query.element, this.welcome, this.area, this.details.element, this.veil);
+  }
+
+  connectedCallback() {
+    this.resizes ??= new ResizeObserver(([{ contentRect: { width } }]) => {
+      const wide = width >= WIDE_PX;
+      if (wide !== this.wide) this.filters.element.open = wide;
+      this.wide = wide;
+    });
+    this.resizes.observe(this);
+  }
+
+  disconnectedCallback() {
+    this.resizes.disconnect();
+    this.#running?.abort();
+  }
+
+  attributeChangedCallback(name, _, value) {
+    if (name !== "image-weight") return;
+    const weight = Number(value);
+    if (value !== null && weight >= 0 && weight <= 1) this.#question = change(this.#question, { imageWeight: weight });
+  }
+
+  /** What is asked now; replaced with each search, never changed. */
+  get question() {
+    return this.#question;
+  }
+
+  get searcher() {
+    const endpoint = new URL(this.getAttribute("endpoint") || HOME, document.baseURI).href;
+    return new Searcher(endpoint, this.getAttribute("api-key") || (this.hasAttribute("ask-key") && keptKey()) || "");
+  }
+
+  /** Search for a photo (a File or Blob), together with the words in the field. */
+  async takePhoto(file) {
+    const photo = await readPhoto(file);
+    await this.ask(startAnew(this.#question, { photo, text: this.words.value.trim() }));
+  }
+
+  /** Search for words, as if they had been typed. */
+  async searchWords(text) {
+    await this.ask(change(this.#question, { text }));
+  }
+
+  /** Search for products like one of the shop's, by its id. */
+  async searchLike(productId) {
+    await this.ask(startAnew(this.#question, { product: { product_id: productId } }));
+  }
+
+  /** Ask a question that `question` gave, anew. `refines`: it goes on from the last; `silent`: without search-asked. */
+  async ask(question, { refines = false, silent = false } = {}) {
+    this.#running?.abort();
+    if (!refines) this.filters.forget();
+    this.#question = question;
+    this.words.value = question.text;
+    this.query.show(question, question.product?.uri ? this.searcher.photo(question.product) : null);
+    if (!asksSomething(question)) {
+      this.#showNothing();
+      return;
+    }
+    if (!silent) this.#tell("search-asked", { question, refines });
+    await this.#fetchPage(null);
+  }
+
+  /** Back to the start. */
+  reset() {
+    return this.ask(change(NO_QUESTION, { imageWeight: this.#question.imageWeight }), { silent: true });
+  }
+
+  // --- asking -------------------------------------------------------------------------------------------------------
+
+  async #fetchPage(cursor) {
+    const mine = (this.#running = new AbortController());
+    const options = { k: Number(this.getAttribute("k")) || 24, facets: this.filters.facets, explain: this.#explains };
+    const { facets: _, ...pageOptions } = options;
+    const searcher = this.searcher;
+    this.#busy(true, cursor ? "Fetching more…" : "Searching…");
+    try {
+      const body = cursor
+        ? { cursor, k: pageOptions.k, ...(pageOptions.explain ? { explain: true } : {}) }
+        : bodyOf(this.#question, options);
+      const answer = await searcher.search(body, mine.signal);
+      if (mine.signal.aborted) return;
+      this.#busy(false);
+      this.#showPage(answer, searcher, cursor !== null);
+      this.#tell("search-answered", answer);
+    } catch (error) {
+      if (mine.signal.aborted) return;
+      this.#busy(false);
+      if (!(error instanceof Problem)) throw error;
+      this.#showTrouble(error, searcher, cursor);
+      this.#tell("search-failed", error);
+    }
+  }
+
+  #busy(busy, text = "") {
+    this.grid.setAttribute("aria-busy", String(busy));
+    this.more.disabled = busy;
+    this.welcome.hidden = true;
+    this.area.hidden = false;
+    if (!busy) return;
+    this.trouble.replaceChildren();
+    this.#say(text, true);
+  }
+
+  #useKey(key) {
+    sessionStorage.setItem(KEPT_KEY, key);
+    return this.#fetchPage(null);
+  }
+
+  // --- showing ------------------------------------------------------------------------------------------------------
+
+  #say(text, busy = false) {
+    this.status.textContent = text;
+    this.status.classList.toggle("busy", busy);
+  }
+
+  #showPage(answer, searcher, isLater) {
+    this.#answer = answer;
+    const fresh = answer.results.map((result, position) => (
+      { result, uri: searcher.photo(result), requestId: answer.request_id, position }));
+    this.#shown = isLater ? [...this.#shown, ...fresh] : fresh;
+    const tiles = fresh.map((shown) => makeTile(shown, this.#question, this.actions));
+    if (isLater) this.grid.append(...tiles);
+    else this.grid.replaceChildren(...tiles);
+    if (!isLater) this.#showAround(answer);
+    this.more.hidden = !answer.cursor;
+    this.#say(this.#count(answer, isLater ? fresh.length : null));
+    if (isLater) tiles[0]?.querySelector("button").focus();
+  }
+
+  #showAround(answer) {
+    this.filters.show(this.#question.filters, answer);
+    this.notice.replaceChildren(...(answer.no_good_match
+      ? [el("p", { className: "notice", part: "notice" }, el("strong", { textContent: "Nothing close was found." }), " These are the nearest all the same.")]
+      : []));
+    this.plan.replaceChildren(...(answer.explain ? [planPanel(answer.explain)] : []));
+  }
+
+  #count(answer, added) {
+    const count = this.#shown.length;
+    if (!count) return "Nothing was found. Try other words, another photo or fewer filters.";
+    const products = `${count} ${count === 1 ? "product" : "products"}`;
+    return added === null ? `${products}, nearest first` : `${added} more, ${products} in all`;
+  }
+
+  #showTrouble(problem, searcher, cursor) {
+    this.#say("");
+    if (!cursor) {
+      this.grid.replaceChildren();
+      this.notice.replaceChildren();
+      this.plan.replaceChildren();
+      this.more.hidden = true;
+    }
+    this.trouble.replaceChildren(troubleBox(problem, {
+      base: searcher.base,
+      retry: () => this.#fetchPage(cursor),
+      restart: () => this.#fetchPage(null),
+      useKey: this.hasAttribute("ask-key") ? (key) => this.#useKey(key) : null,
+    }));
+    this.trouble.querySelector("input")?.focus();
+  }
+
+  #showNothing() {
+    this.filters.forget();
+    this.#shown = [];
+    this.#answer = null;
+    this.area.hidden = true;
+    this.welcome.hidden = false;
+  }
+
+  // --- what a tile can do -------------------------------------------------------------------------------------------
+
+  get actions() {
+    return {
+      open: (shown) => this.#select(shown),
+      similar: (shown) => this.#similar(shown),
+      like: ({ result }) => this.#toggle(result, "liked", "disliked"),
+      dislike: ({ result }) => this.#toggle(result, "disliked", "liked"),
+    };
+  }
+
+  #select(shown) {
+    const { result, requestId, position } = shown;
+    this.searcher.click(requestId, result.product_id, position);
+    const detail = { product_id: result.product_id, request_id: requestId, position, result };
+    if (this.#tell("product-selected", detail, true)) this.details.open(shown);
+  }
+
+  #similar({ result, requestId, position }) {
+    this.searcher.click(requestId, result.product_id, position);
+    this.ask(startAnew(this.#question, { product: result }));
+    this.scrollIntoView({ block: "start" });
+    this.grid.focus({ preventScroll: true });
+  }
+
+  #toggle(result, list, other) {
+    const without = (name) => this.#question[name].filter((each) => each.product_id !== result.product_id);
+    const had = without(list).length < this.#question[list].length;
+    const changes = { [list]: had ? without(list) : [...without(list), result], [other]: without(other) };
+    this.ask(change(this.#question, changes), { refines: true });
+    this.grid.focus({ preventScroll: true });
+  }
+
+  /** Asks once more, beside the page, which stays as it is. */
+  async #explainOne({ result: { product_id: productId } }) {
+    const k = Math.min(RESULTS_MAX, this.#shown.length);
+    try {
+      const { results } = await this.searcher.search(bodyOf(this.#question, { k, facets: null, explain: true }));
+      const found = results.find((result) => result.product_id === productId);
+      if (found) this.details.explain(found);
+      else this.details.sayNot("It is not among the first results any more.");
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      this.details.sayNot(sentence(error.message));
+    }
+  }
+
+  #clear() {
+    this.reset();
+    this.#tell("search-asked", { question: this.#question, refines: false });
+    this.words.focus();
+  }
+
+  #tell(name, detail, cancelable = false) {
+    return this.dispatchEvent(new CustomEvent(name, { detail, cancelable, bubbles: true, composed: true }));
+  }
+
+  // --- the parts ----------------------------------------------------------------------------------------------------
+
+  #makeForm() {
+    const chooser = (label, picture, className, more) => {
+      const input = el("input", {
+        type: "file", accept: "image/*", className: "visually-hidden", "aria-describedby": "hint", ...more,
+        on: {
+          change: () => {
+            if (input.files[0]) this.takePhoto(input.files[0]);
+            input.value = ""; // the same file can be chosen again
+          },
+        },
+      });
+      return el("label", { className: `chooser ${className}` }, icon(picture), el("span", { textContent: label }), input);
+    };
+    this.words = el("input", {
+      type: "search", maxLength: 500, placeholder: "Describe it: red summer dress", enterKeyHint: "search", autocomplete: "off",
+      "aria-label": "Words that describe the product",
+    });
+    const submit = (event) => {
+      event.preventDefault();
+      const text = this.words.value.trim();
+      if (asksSomething(change(this.#question, { text }))) this.searchWords(text);
+      else this.words.focus();
+    };
+    this.form = el("form", { role: "search", "aria-label": "Search products", part: "search", on: { submit } },
+      el("div", { className: "bar", part: "bar" },
+        chooser("Photo", "picture", "choose", {}), chooser("Camera", "camera", "camera", { capture: "environment" }),
+        this.words, el("button", { type: "submit", className: "go", part: "go", textContent: "Search" })),
+      el("p", { id: "hint", className: "hint", textContent: "Choose, drop or paste a photo, type words, or both." }));
+  }
+
+  #makeResults() {
+    this.welcome = el("div", { className: "welcome", part: "welcome" }, el("slot", { name: "welcome" }));
+    this.status = el("p", { className: "status", part: "status", role: "status" });
+    this.explain = el("input", {
+      type: "checkbox", on: {
+        change: () => {
+          this.#explains = this.explain.checked;
+          if (this.#answer) this.#fetchPage(null);
+        },
+      },
+    });
+    this.notice = el("div", { role: "status" });
+    this.trouble = el("div", { role: "alert" });
+    this.plan = el("div", {});
+    this.grid = el("ol", { className: "grid", part: "grid", "aria-label": "Products found", "aria-busy": "false", tabIndex: -1 });
+    this.more = el("button", {
+      type: "button", className: "go more", part: "more", textContent: "Show more", hidden: true, on: { click: () => this.#fetchPage(this.#answer.cursor) },
+    });
+    const line = el("div", { className: "line" }, this.status, el("label", { className: "choice explain" }, this.explain, el("span", { textContent: "Explain" })));
+    this.area = el("div", { className: "area", hidden: true }, this.filters.element,
+      el("div", { className: "found" }, line, this.trouble, this.notice, this.plan, this.grid, this.more));
+  }
+
+  #takeDrops() {
+    this.veil = el("div", { className: "veil", hidden: true }, el("p", { textContent: "Drop the photo to search" }));
+    const carriesFiles = (event) => [...(event.dataTransfer?.types || [])].includes("Files");
+    let depth = 0;
+    const count = (change) => (event) => {
+      if (!carriesFiles(event)) return;
+      depth = Math.max(0, depth + change);
+      this.veil.hidden = depth === 0;
+    };
+    this.addEventListener("dragenter", count(1));
+    this.addEventListener("dragleave", count(-1));
+    this.addEventListener("dragover", (event) => { if (carriesFiles(event)) event.preventDefault(); });
+    this.addEventListener("drop", (event) => {
+      if (!carriesFiles(event)) return;
+      event.preventDefault();
+      depth = 0;
+      this.veil.hidden = true;
+      this.#takeFiles(event.dataTransfer.files);
+    });
+    this.addEventListener("paste", (event) => this.takePaste(event));
+  }
+
+  /** Take the photo of a paste event of the page, if it has one. */
+  takePaste(event) {
+    if (event.defaultPrevented || !photoAmong(event.clipboardData?.files)) return;
+    event.preventDefault();
+    this.#takeFiles(event.clipboardData.files);
+  }
+
+  #takeFiles(files) {
+    const photo = photoAmong(files);
+    if (photo) {
+      this.takePhoto(photo);
+      return;
+    }
+    this.#busy(false);
+    this.#showTrouble(new Problem({ title: "That is no photo", detail: sentence("drop a JPEG, PNG or WebP file") }), this.searcher, null);
+  }
+}
+
+function keptKey() {
+  return sessionStorage.getItem(KEPT_KEY) || "";
+}
+
+if (!customElements.get("shop-lens")) customElements.define("shop-lens", ShopLens);
