@@ -1,6 +1,6 @@
 """Photos downloaded a second against img2dataset 1.47: the same local server, cores and photos, our ledger on.
 
-    python -m bench.download [--photos FOLDER] [--count 24000] [--rounds 3] [--json]
+    python -m bench.download [--photos FOLDER] [--count 60000] [--rounds 3] [--json]
 
 Every photo is another content (a comment is added to the JPEG), so that nothing is spared. Both sides decode every
 photo, hash it with SHA-256 and write Parquet; ours also measures, checks, drops metadata, and merges photos and ledger
@@ -159,7 +159,7 @@ class PeerSide:
 
 @click.command(help=__doc__)
 @click.option("--photos", type=click.Path(path_type=Path, exists=True, file_okay=False), default=REAL_PHOTOS)
-@click.option("--count", default=24_000, show_default=True, help="Photos a round.")
+@click.option("--count", default=60_000, show_default=True, help="Photos a round.")
 @click.option("--rounds", default=3, show_default=True)
 @click.option("--json", "as_json", is_flag=True)
 def main(photos: Path, count: int, rounds: int, as_json: bool) -> None:
