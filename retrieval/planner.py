@@ -2,8 +2,8 @@
 
 Few matching rows are scored one by one. For many, lists are probed with a selector, as long as the lists near the query
 hold their share of the matches; probing then goes on until as many matches were seen as a search without filters sees
-rows. Where the matches are elsewhere (filters opposed to the query), or probing would read much of the index anyway,
-every match is scored.
+rows, and until the best of them lie in the nearest quarter of the probed lists. Where the matches are elsewhere (filters
+opposed to the query), or probing would read much of the index anyway, every match is scored.
 """
 
 from collections.abc import Callable
@@ -23,6 +23,12 @@ NEARBY_FACTOR = 4
 
 SHARE_MIN = 0.5
 """Of the matches expected in the probed lists, this share must be there."""
+
+BEST_ROWS = 10
+"""As many of the best rows must lie in the nearest of the probed lists."""
+
+NEAREST_PART = 4
+"""The nearest quarter of them: what a filter takes out round the query is noticed, and random filters rarely widen."""
 
 PROBED_SHARE_MAX = 0.25
 """Beyond this share of the lists, scoring every match costs no more than probing."""
@@ -80,6 +86,17 @@ def plan_filtered(
         )
     why = f"{wanted} of {nlist} lists instead of {nprobe}, until {enough} of {matched} matches were seen"
     return Plan("probe_more", why, matched, wanted)
+
+
+def widen(plan: Plan, nlist: int) -> Plan:
+    """The plan after one whose best rows lay far out among the probed lists: twice the probes, or every match."""
+    if 2 * plan.nprobe > PROBED_SHARE_MAX * nlist:
+        why = (
+            f"the best matches lie as far out as {plan.nprobe} of {nlist} lists: each of {plan.rows_matched} is scored"
+        )
+        return Plan("scan_all", why, plan.rows_matched)
+    why = f"{2 * plan.nprobe} of {nlist} lists, since the best matches lay far out among half as many"
+    return Plan("probe_more", why, plan.rows_matched, 2 * plan.nprobe)
 
 
 def _probes_where_matches_show(seen: NDArray[np.int64], matched: int, nprobe: int) -> int | None:

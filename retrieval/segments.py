@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from retrieval.build_folder import read_verified_manifest
 from retrieval.exact import NO_ROW, Float32, Int64, best_k, exact_search, rescore
 from retrieval.item_table import map_items
-from retrieval.planner import Plan, plan_filtered, plan_unfiltered
+from retrieval.planner import BEST_ROWS, NEAREST_PART, Plan, plan_filtered, plan_unfiltered, widen
 from schemas.errors import Corrupt
 from schemas.manifest import INDEX_FILE, ITEMS_FILE, VECTORS_FILE, Manifest, SearchParameters
 
@@ -98,9 +98,12 @@ class Segment:
         starts = self.list_starts
         count_by_nearness = None if starts is None else partial(self._count_by_nearness, queries, rows, starts)
         plan = plan_filtered(len(rows), self.manifest.rows, nprobe, count_by_nearness)
-        if plan.path in ("nothing", "exact", "scan_few", "scan_all"):
-            return *self.scan(query, k, rows), plan
-        return *_without_gaps(self._search_lists(queries, k, parameters, plan.nprobe, self._selector(rows))), plan
+        while starts is not None and plan.nprobe:
+            scores, found = _without_gaps(self._search_lists(queries, k, parameters, plan.nprobe, self._selector(rows)))
+            if self._lie_near(found[:BEST_ROWS], queries, plan.nprobe, starts):
+                return scores, found, plan
+            plan = widen(plan, nlist)
+        return *self.scan(query, k, rows), plan
 
     def scan(self, query: Float32, k: int, rows: Int64) -> tuple[Float32, Int64]:
         """The k best of the sorted `rows` by their exact scores: scores (m,) float32 and rows (m,) int64, m = min(k, rows).
@@ -122,6 +125,11 @@ class Segment:
         """How many of the rows each list holds, the list nearest to the query first."""
         _, lists = self.index.quantizer.search(queries, len(list_starts) - 1)
         return np.asarray(np.diff(np.searchsorted(rows, list_starts))[lists[0]], dtype=np.int64)
+
+    def _lie_near(self, rows: Int64, queries: Float32, nprobe: int, list_starts: Int64) -> bool:
+        """Whether the rows came from the nearest of the probed lists: if not, the next lists may hold better ones."""
+        _, nearest = self.index.quantizer.search(queries, -(-nprobe // NEAREST_PART))
+        return bool(np.isin(np.searchsorted(list_starts, rows, side="right") - 1, nearest[0]).all())
 
     def _selector(self, rows: Int64) -> Any:
         return faiss.IDSelectorBitmap(_bitmap(rows, self.manifest.rows))  # type: ignore[call-arg,arg-type]

@@ -74,7 +74,7 @@ def test_every_path_keeps_its_recall_over_random_filters_and_over_opposed_ones(
     recalls: dict[str, list[float]] = defaultdict(list)
     for number in range(120):
         query = query_near(segment, int(rng.integers(ROWS)), number)
-        for share in (0.02, 0.1, 0.3, 0.5, 0.8):
+        for share in (0.02, 0.1, 0.3, 0.5, 0.8, 0.95, 0.99):
             for name, mask in (("random", rng.random(ROWS) < share), ("opposed", opposed(segment, query, share))):
                 found = find(segment, query, groups, mask)
                 assert mask[found.rows].all()

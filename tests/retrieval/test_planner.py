@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from retrieval import planner
-from retrieval.planner import Plan, plan_filtered, plan_unfiltered
+from retrieval.planner import Plan, plan_filtered, plan_unfiltered, widen
 
 ROWS, NLIST, NPROBE = 100_000, 100, 4
 
@@ -56,6 +56,12 @@ def test_matches_that_begin_just_beyond_the_tuned_probes_are_probed() -> None:
 
 def test_sparse_matches_are_scored_rather_than_most_lists_probed() -> None:
     assert plan_for(np.full(NLIST, 60)).path == "scan_all"
+
+
+def test_a_plan_whose_best_rows_lay_far_out_probes_twice_as_much_and_then_scores_every_match() -> None:
+    wider = widen(Plan("probe", "", 40_000, 10), NLIST)
+    assert (wider.path, wider.nprobe, wider.rows_matched) == ("probe_more", 20, 40_000)
+    assert (widen(wider, NLIST).path, widen(wider, NLIST).nprobe) == ("scan_all", 0)
 
 
 @pytest.mark.parametrize(("nprobe", "nlist", "path"), [(0, 0, "exact"), (4, 100, "probe"), (100, 100, "scan_all")])
