@@ -23,6 +23,7 @@ def surround_requests(app: Flask, metrics: SearcherMetrics, body_max_bytes: int,
     """Give each request an id (the caller's, if it is a sound one), a limit to its body, and one line in the log; with
     a tracer, a span."""
     app.config["MAX_CONTENT_LENGTH"] = body_max_bytes
+    app.config["MAX_FORM_MEMORY_SIZE"] = body_max_bytes  # a form may carry a photo as base64
 
     @app.before_request
     def begin() -> None:
