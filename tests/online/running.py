@@ -35,6 +35,7 @@ class Running:
     master: subprocess.Popen[bytes]
     held: Path
     spool: Path
+    log: Path
     headers: Mapping[str, str]
 
     def workers(self) -> list[psutil.Process]:
@@ -80,10 +81,14 @@ def run_gunicorn(
         **(settings or {}),
     }
     command = [sys.executable, "-m", "gunicorn", "-c", "python:online.gunicorn_conf", "tests.online.tiny_wsgi:app"]
-    master = subprocess.Popen(command, cwd=ROOT, env=environment, pass_fds=[listener.fileno()])
+    log = folder / "searcher.log"
+    with log.open("wb") as sink:
+        master = subprocess.Popen(
+            command, cwd=ROOT, env=environment, pass_fds=[listener.fileno()], stdout=sink, stderr=sink
+        )
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     listener.close()
-    running = Running(url, master, held, folder / "cache" / "spool", headers or {})
+    running = Running(url, master, held, folder / "cache" / "spool", log, headers or {})
     try:
         wait_until(lambda: running.figure(SWAPS) == 2, "both workers serve")
         yield running
@@ -91,3 +96,4 @@ def run_gunicorn(
         (held / "go").touch()
         if master.poll() is None:
             running.stop()
+        print(log.read_text())

@@ -1,0 +1,99 @@
+"""Stopping and reloading under way: who is being answered is answered, and every line said is JSON."""
+
+import json
+import signal
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+import requests
+
+from online.keys import KEYS_FILE, Scope, create_key
+from retrieval.objects import FolderStore
+from tests.online.running import PATIENCE_S, Running, run_gunicorn, wait_until
+
+pytestmark = pytest.mark.full
+
+BODY = b'{"text": "red", "k": 1}'
+HEAD = b"POST /search HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(BODY)
+
+
+def connect(running: Running) -> socket.socket:
+    port = int(running.url.rpartition(":")[2])
+    return socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
+
+
+def read_all(connection: socket.socket) -> bytes:
+    return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def accepted(running: Running) -> int:
+    """Connections that workers hold."""
+    return sum(each.status == "ESTABLISHED" for worker in running.workers() for each in worker.net_connections())
+
+
+def test_a_body_that_was_on_its_way_is_answered_after_sigterm(store: FolderStore, tmp_path: Path) -> None:
+    with run_gunicorn(store, tmp_path) as running, connect(running) as connection:
+        connection.sendall(HEAD + BODY[:7])
+        wait_until(lambda: accepted(running) > 0, "a worker took the connection")
+        running.master.send_signal(signal.SIGTERM)
+        wait_until(lambda: "Worker exiting" in running.log.read_text(), "the worker without a request is gone")
+        connection.sendall(BODY[7:])
+        answer = read_all(connection)
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert b"shirt-red" in answer
+        assert running.master.wait(PATIENCE_S) == 0
+
+
+def test_a_withdrawn_key_is_refused_after_a_reload_that_fails_no_request(store: FolderStore, tmp_path: Path) -> None:
+    (kept, stored_kept), (withdrawn, stored_withdrawn) = (create_key([Scope.SEARCH, Scope.ADMIN]) for _ in range(2))
+    keys = tmp_path / "keys"
+    keys.write_text(f"{stored_kept.line}\n{stored_withdrawn.line}\n")
+    headers = {"Authorization": f"Bearer {kept}"}
+    with run_gunicorn(store, tmp_path, {KEYS_FILE: str(keys)}, headers=headers) as running:
+
+        def status_with_withdrawn() -> int:
+            asked = {"Authorization": f"Bearer {withdrawn}"}
+            return requests.post(f"{running.url}/search", json={"text": "red"}, headers=asked, timeout=90).status_code
+
+        assert status_with_withdrawn() == 200
+        before = {worker.pid for worker in running.workers()}
+        statuses: set[int] = set()
+        stopping = threading.Event()
+
+        def shop() -> None:
+            while not stopping.is_set():
+                statuses.add(running.search().status_code)
+
+        shopper = threading.Thread(target=shop)
+        shopper.start()
+        keys.write_text(f"{stored_kept.line}\n")
+        running.master.send_signal(signal.SIGHUP)
+        wait_until(lambda: not before & {worker.pid for worker in running.workers()}, "the old workers are gone")
+        assert {status_with_withdrawn() for _ in range(6)} == {401}
+        stopping.set()
+        shopper.join()
+        assert statuses == {200}
+
+
+def test_every_line_is_json_from_the_first_to_the_last(store: FolderStore, tmp_path: Path) -> None:
+    with run_gunicorn(store, tmp_path) as running:
+        running.search()
+        with connect(running) as connection:
+            connection.sendall(b"nonsense\r\n\r\n")
+            read_all(connection)
+        running.workers()[0].kill()
+        wait_until(lambda: running.figure("shoplens_snapshot_swaps_total") == 3, "the killed worker is replaced")
+        running.stop()
+        lines = [json.loads(line) for line in running.log.read_text().splitlines()]
+    assert {"request", "snapshot_live"} <= {line["message"] for line in lines}
+    assert all({"message", "level", "timestamp"} <= set(line) for line in lines)
+
+
+def test_readiness_outlives_the_store(store: FolderStore, tmp_path: Path) -> None:
+    with run_gunicorn(store, tmp_path) as running:
+        store.root.rename(store.root.with_name("away"))
+        wait_until(lambda: "nothing_published" in running.log.read_text(), "the store is missed")
+        assert requests.get(f"{running.url}/ready", timeout=PATIENCE_S).status_code == 200
+        assert running.search().status_code == 200
