@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from flask import Request
 from pydantic import BaseModel, ValidationError
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from online.problems import BAD_JSON, INVALID_FIELDS, NO_QUERY, UNSUPPORTED_MEDIA_TYPE, ProblemRaised
 from schemas.api import PHOTOS_MAX, ClickRequest, FieldError, Filters, RankWeights, SearchRequest
@@ -113,7 +114,7 @@ def parse_click(request: Request) -> ClickRequest:
 def _read_json(request: Request, model: type[Model]) -> Model:
     """Types must be right as they stand: \"5\" is no number."""
     try:
-        body: Any = json.loads(request.get_data(cache=False))
+        body: Any = json.loads(_read_body(request))
     except (ValueError, RecursionError) as error:
         raise ProblemRaised(BAD_JSON, f"{_one_line(error)}: send one JSON object in UTF-8") from None
     if not isinstance(body, dict):
@@ -122,6 +123,15 @@ def _read_json(request: Request, model: type[Model]) -> Model:
         return model.model_validate(body, strict=True)
     except ValidationError as error:
         raise _invalid(error) from None
+
+
+def _read_body(request: Request) -> bytes:
+    """Raises RequestEntityTooLarge. Werkzeug cuts a body that does not say its length off at the limit, without a word."""
+    body = request.get_data(cache=False)
+    limit = request.max_content_length
+    if request.content_length is None and limit is not None and len(body) >= limit:
+        raise RequestEntityTooLarge
+    return body
 
 
 def _read_form(request: Request, model: type[Model]) -> Model:

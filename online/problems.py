@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from flask import Flask, Response, g
+from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import HTTPException
 
 from online.logs import describe_error, log
@@ -129,6 +130,7 @@ def answer_problems(app: Flask) -> None:
     """Every error of this app is answered as a problem document, those of Flask and Werkzeug too."""
     app.register_error_handler(ProblemRaised, problem_response)
     app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(ParseException, _broken_body)
     app.register_error_handler(Exception, _unexpected)
 
 
@@ -141,6 +143,11 @@ def _http_error(error: HTTPException) -> Response:
     if kind is BODY_TOO_LARGE:
         answer.headers["Connection"] = "close"
     return answer
+
+
+def _broken_body(_: ParseException) -> Response:
+    """gunicorn reads a body while we do, so it is here that it finds a wrong chunk."""
+    return problem_response(ProblemRaised(BAD_REQUEST, "the body is not chunked as it says: check how it is sent"))
 
 
 def _unexpected(error: Exception) -> Response:

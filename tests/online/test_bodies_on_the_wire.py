@@ -1,0 +1,83 @@
+"""Bodies as sockets see them, at a real gunicorn: what is too much is refused before it is sent."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from retrieval.objects import FolderStore
+from tests.online.running import PATIENCE_S, Running, run_gunicorn
+
+pytestmark = pytest.mark.full
+
+LIMIT_BYTES = 100_000
+
+
+@pytest.fixture(scope="module")
+def running(shop_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    settings = {"SHOPLENS_BODY_MAX_BYTES": str(LIMIT_BYTES)}
+    with run_gunicorn(FolderStore(shop_template), tmp_path_factory.mktemp("bodies"), settings) as running:
+        yield running
+
+
+def talk(running: Running, *sent: bytes) -> bytes:
+    """What is answered to these bytes; the sending side stays open, as that of a client that means to send more."""
+    with socket.create_connection(("127.0.0.1", int(running.url.rpartition(":")[2])), PATIENCE_S) as connection:
+        for part in sent:
+            try:
+                connection.sendall(part)
+            except ConnectionError:  # it has answered and hung up: what it said may still be here
+                break
+        answer = b""
+        try:
+            while part := connection.recv(65536):
+                answer += part
+        except ConnectionError:
+            pass
+        return answer
+
+
+def head(*headers: str, kind: str = "application/json") -> bytes:
+    return "\r\n".join(["POST /search HTTP/1.1", "Host: x", f"Content-Type: {kind}", *headers, "", ""]).encode()
+
+
+@pytest.mark.parametrize("length", [LIMIT_BYTES + 1, 50 << 30])
+def test_a_body_that_is_announced_too_long_is_refused_before_it_comes(running: Running, length: int) -> None:
+    answer = talk(running, head(f"Content-Length: {length}"))
+    assert answer.startswith(b"HTTP/1.1 413")
+    assert b"/problems/body-too-large" in answer
+
+
+@pytest.mark.parametrize("kind", ["application/json", "multipart/form-data; boundary=x"])
+def test_a_body_of_unknown_length_is_refused_once_it_is_over_the_limit(running: Running, kind: str) -> None:
+    start = b'--x\r\nContent-Disposition: form-data; name="text"\r\n\r\n' if "multipart" in kind else b'{"text": "'
+    chunks = [b"%x\r\n%b\r\n" % (len(part), part) for part in (start, *[b"x" * 30_000] * 4)]
+    answer = talk(running, head("Transfer-Encoding: chunked", kind=kind), *chunks)
+    assert answer.startswith(b"HTTP/1.1 413"), answer
+
+
+def test_a_body_of_unknown_length_within_the_limit_is_taken(running: Running) -> None:
+    body = b'{"text": "red"}'
+    answer = talk(running, head("Transfer-Encoding: chunked", "Connection: close") + b"f\r\n" + body + b"\r\n0\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 200"), answer
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        head("Content-Length: nonsense"),
+        head("Content-Length: -1"),
+        head("Content-Length: 5", "Transfer-Encoding: chunked") + b"0\r\n\r\n",
+        head("Transfer-Encoding: chunked") + b"zz\r\n",
+        b"\x16\x03\x01\x02\x00" + bytes(100) + b"\r\n\r\n",
+        b"POST /search HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 20_000 + b"\r\n\r\n",
+    ],
+    ids=["no number", "below 0", "two lengths", "no chunk", "TLS", "long header"],
+)
+def test_what_is_no_request_is_refused_and_the_worker_lives(running: Running, sent: bytes) -> None:
+    workers = {worker.pid for worker in running.workers()}
+    answer = talk(running, sent)
+    assert answer == b"" or answer.split(b" ")[1].startswith((b"4", b"501"))
+    assert running.search().status_code == 200
+    assert {worker.pid for worker in running.workers()} == workers
