@@ -52,7 +52,7 @@ def find_page(
     """One page of results for a query whose vector is known."""
     columns, mask = snapshot.catalog.columns, None
     if fields.filters is not None:
-        with stopwatch.stage("filter"):
+        with stopwatch.stage("plan"):
             mask = rows_that_pass(columns, fields.filters)
     with stopwatch.stage("search"):
         found = nearest_rows(snapshot, query, fields.k + 1, mask)  # one more tells whether there is another page

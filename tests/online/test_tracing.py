@@ -65,6 +65,11 @@ def test_a_search_is_a_span_with_one_for_each_stage(traced: FlaskClient, spans: 
     assert attributes(request)["http.response.status_code"] == 200
 
 
+def test_filters_are_a_stage_of_their_own(traced: FlaskClient, spans: InMemorySpanExporter) -> None:
+    traced.post("/search", json={"text": "red", "filters": {"category": {"equals": "hats"}}})
+    assert {"encode", "plan", "search", "rank"} <= set(by_name(spans))
+
+
 def test_a_span_goes_on_the_trace_of_its_caller(traced: FlaskClient, spans: InMemorySpanExporter) -> None:
     traced.post("/search", json={"text": "red"}, headers=TRACE_PARENT)
     assert {format(span.context.trace_id, "032x") for span in spans.get_finished_spans()} == {TRACE_ID}
