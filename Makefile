@@ -82,7 +82,7 @@ lint: $(STAMPS) ## ruff
 
 .PHONY: types
 types: $(STAMPS) ## mypy, in the environment of each package
-	@$(PIPELINE)/mypy schemas retrieval spark_jobs demo bench tests/architecture tests/schemas tests/retrieval tests/spark_jobs tests/demo tests/bench tests/e2e
+	@$(PIPELINE)/mypy schemas retrieval spark_jobs demo bench tests/architecture tests/schemas tests/retrieval tests/spark_jobs tests/demo tests/bench tests/e2e tests/web
 	$(ONLINE)/mypy online tests/online
 	$(AIRFLOW)/mypy dags tests/dags
 
@@ -104,6 +104,12 @@ test-full: $(STAMPS) .jars/local/.archived ## the full tier: Spark, servers, a s
 	wait $$airflow && passed=yes || passed=
 	tail -n 60 test-output/airflow.log
 	test "$$passed"
+
+.PHONY: client
+client: $(STAMPS) ## make a typed Python client from the OpenAPI document, into build/client
+	@mkdir -p build
+	$(ONLINE)/python -m online.print_document > build/openapi.json
+	PATH=$(CURDIR)/$(PIPELINE):$$PATH $(PIPELINE)/openapi-python-client generate --path build/openapi.json --config online/client.yaml --meta uv --output-path build/client --overwrite
 
 .PHONY: soak
 soak: $(STAMPS) .jars/local/.archived ## the full tier with its long repetitions

@@ -10,6 +10,7 @@ from online.problems import MIMETYPE, PROBLEM_TYPES
 from schemas.api import ClickRequest, Problem, SearchForm, SearchRequest
 
 _REF = "#/components/schemas"
+_OF_SHOPPERS = {"search", "click", "image"}
 
 
 def _body(**models: type[BaseModel]) -> dict[str, Any]:
@@ -37,6 +38,7 @@ def describe(app: OpenAPI) -> None:
     app.components_schemas.update(_schemas(SearchForm, SearchRequest, ClickRequest, Problem))
     app.generate_spec_json()  # type: ignore[no-untyped-call]
     _drop_library_errors(app.spec_json)
+    _name_operations(app)
 
 
 def _problem_response(status: int) -> dict[str, Any]:
@@ -65,3 +67,12 @@ def _drop_library_errors(document: dict[str, Any]) -> None:
             answer = operation["responses"].get("422", {})
             if MIMETYPE not in answer.get("content", {}):
                 operation["responses"].pop("422", None)
+
+
+def _name_operations(app: OpenAPI) -> None:
+    """By their routes, so that a generated client has `search.search()` and `state.ready()`."""
+    paths = app.spec_json["paths"]
+    for rule in app.url_map.iter_rules():
+        for operation in paths.get(rule.rule.replace("<", "{").replace(">", "}"), {}).values():
+            operation["operationId"] = rule.endpoint
+            operation["tags"] = ["search" if rule.endpoint in _OF_SHOPPERS else "state"]

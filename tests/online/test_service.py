@@ -155,6 +155,13 @@ def test_the_document_describes_every_route_and_its_errors(client: FlaskClient) 
     assert "422" not in document["paths"]["/health"]["get"]["responses"]
 
 
+def test_operations_are_named_by_their_routes(client: FlaskClient) -> None:
+    paths = client.get("/openapi.json").get_json()["paths"]
+    names = {(operation["tags"][0], operation["operationId"]) for path in paths.values() for operation in path.values()}
+    shoppers, others = {"search", "click", "image"}, {"health", "ready", "metrics"}
+    assert names == {("search", name) for name in shoppers} | {("state", name) for name in others}
+
+
 def test_every_reference_of_the_document_leads_somewhere(client: FlaskClient) -> None:
     document = client.get("/openapi.json").get_json()
     references = set(re.findall(r'"#/components/schemas/([^"]+)"', client.get("/openapi.json").text))

@@ -1,12 +1,12 @@
 // Elements without markup in strings: nothing that a shop or a shopper wrote is ever parsed as HTML.
 
-/** An element. Keys with a dash and `role` become attributes, `on` holds listeners, the rest are properties. */
+/** An element. Keys with a dash, `role`, `part` and `capture` become attributes, `on` holds listeners, the rest are properties. */
 export function el(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
   const { on = {}, ...rest } = properties;
   for (const [name, value] of Object.entries(rest)) {
     if (value === undefined || value === null) continue;
-    if (name.includes("-") || name === "role" || name === "part" || name === "for") element.setAttribute(name, value);
+    if (name.includes("-") || name === "role" || name === "part" || name === "capture") element.setAttribute(name, value);
     else element[name] = value;
   }
   for (const [event, listener] of Object.entries(on)) element.addEventListener(event, listener);

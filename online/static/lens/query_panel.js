@@ -15,7 +15,7 @@ export class QueryPanel {
       type: "range", min: "0", max: "100", step: "5", "aria-label": "How much the photo counts beside the words",
       on: { input: () => this.#sayWeight(), change: () => this.#tell({ imageWeight: Number(this.weight.value) / 100 }) },
     });
-    this.weightSaid = el("output", {});
+    this.weightSaid = el("span", { className: "said", "aria-hidden": "true" }); // the slider says it
     this.balance = el("div", { className: "balance", hidden: true }, el("span", { textContent: "Words", "aria-hidden": "true" }), this.weight,
       el("span", { textContent: "Photo", "aria-hidden": "true" }), this.weightSaid);
     this.chips = el("ul", { className: "chips", "aria-label": "Products to come closer to, or to stay away from" });

@@ -71,7 +71,7 @@ form[role="search"] > .hint { margin: .4rem 1.2rem 0; }
 .crop-size:empty { display: none; }
 .balance { display: flex; flex-wrap: wrap; align-items: center; gap: .3rem .7rem; font-size: .9rem; }
 .balance input { flex: 1 1 9rem; max-width: 18rem; accent-color: var(--accent); height: 1.6rem; }
-.balance output { flex: 1 0 100%; color: var(--quiet); font-size: .85rem; font-variant-numeric: tabular-nums; }
+.balance .said { flex: 1 0 100%; color: var(--quiet); font-size: .85rem; font-variant-numeric: tabular-nums; }
 .chips { display: flex; flex-wrap: wrap; gap: .4rem; list-style: none; margin: 0; padding: 0; }
 .chip { display: flex; align-items: center; gap: .3rem; max-width: 100%; padding: .15rem .2rem .15rem .6rem; border-radius: 999px; background: var(--wash); font-size: .85rem; }
 .chip.disliked { background: light-dark(#fbeae8, #3a2322); }
@@ -161,7 +161,7 @@ dialog::backdrop { background: rgb(0 0 0 / 50%); }
   .grid { grid-template-columns: repeat(2, minmax(0, 1fr)); gap: .7rem; }
   .tile > :not(.open) { margin-inline: .6rem; }
   .title, .facts { padding-inline: .6rem; }
-  .taste .round { width: 2.5rem; height: 2.5rem; }
+  .taste .round { width: 2.25rem; height: 2.25rem; }
   .query:has(.stage:not([hidden])) { flex-direction: column; align-items: stretch; }
   .stage { align-self: center; }
   .stage img { max-width: 100%; max-height: 30vh; }
