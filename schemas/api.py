@@ -334,7 +334,9 @@ class SearchResponse(BaseModel):
     facets: list[Facet] = Field(default_factory=list, description="in the order asked for")
     explain: Explanation | None = Field(None, description="where it was asked for")
     latency_ms: float = Field(description="from the first byte of the request to here")
-    stages_ms: dict[str, float] = Field(description="the parts of latency_ms: decode, encode, plan (filters), search, rank, facets, read")
+    stages_ms: dict[str, float] = Field(
+        description="the parts of latency_ms: decode, encode, plan (filters), search, rank, facets, read"
+    )
     generation: int = Field(description="of CURRENT; it only grows")
     build_id: str
     model_id: str
