@@ -143,6 +143,7 @@ export class ShopLens extends HTMLElement {
     this.welcome.hidden = true;
     this.area.hidden = false;
     if (!busy) return;
+    if (this.trouble.contains(this.shadowRoot.activeElement)) this.grid.focus({ preventScroll: true });
     this.trouble.replaceChildren();
     this.#say(text, true);
   }

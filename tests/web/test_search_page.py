@@ -43,6 +43,14 @@ def test_a_photo_finds_products_that_look_like_it(page: Page) -> None:
     keep_screenshot(page, "photo")
 
 
+def test_a_large_photo_in_another_format_is_made_smaller_before_it_is_sent(page: Page) -> None:
+    sent = photo_of(COLOURS["red"], "BMP", size=(2400, 1800))
+    choose(page, {"name": "photo.bmp", "mimeType": "image/bmp", "buffer": sent})
+    expect_first(page, "Red")
+    asked = "const { file, width, height } = document.querySelector('shop-lens').question.photo; "
+    assert page.evaluate(f"() => {{ {asked} return [file.type, width, height]; }}") == ["image/jpeg", 2000, 1500]
+
+
 @pytest.mark.parametrize("way", ["paste", "drop"])
 def test_a_photo_may_be_pasted_or_dropped_anywhere(page: Page, way: str) -> None:
     page.evaluate(PASTE, [way, base64.b64encode(photo_of(COLOURS["blue"])).decode()])
@@ -148,6 +156,7 @@ def test_more_like_a_product_and_less_like_another(page: Page) -> None:
     ).first.click()
     expect(page.locator(".chip.liked")).to_have_count(1)
     page.get_by_role("button", name="Leave Red shirt 5 out of the search").click()
+    expect(page.locator(".chip button")).to_be_focused()
     expect(page.locator(".chip")).to_have_count(1)
 
 
@@ -206,6 +215,7 @@ def test_what_is_wrong_with_a_photo_is_said(page: Page, watch: Watch) -> None:
     )
     alert = trouble(page)
     expect(alert).to_contain_text("The photo cannot be used.")
+    expect(alert).to_contain_text("That photo is cut short")
     expect(alert.get_by_role("link", name="What this means")).to_have_attribute(
         "href", re.compile("/problems/photo-rejected$")
     )
@@ -219,6 +229,7 @@ def test_a_searcher_that_does_not_answer_is_said_and_asked_again(page: Page, wat
     expect(trouble(page)).to_contain_text("The searcher cannot be reached.")
     page.context.set_offline(False)
     page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("list", name="Products found")).to_be_focused()
     expect_first(page, "Red")
     expect(trouble(page)).to_be_empty()
 

@@ -15,7 +15,7 @@ export class FilterPanel {
     this.attributes = new Set();
     this.opened = new Set(); // fields whose long list is shown whole
     this.groups = el("div", { className: "groups" });
-    this.clear = el("button", { type: "button", className: "quiet", textContent: "Clear all filters", on: { click: () => this.#tell({}) } });
+    this.clear = el("button", { type: "button", className: "quiet", textContent: "Clear all filters", on: { click: () => this.#clear() } });
     this.summary = el("summary", { textContent: "Filters" });
     this.element = el("details", { className: "filters", part: "filters", hidden: true }, this.summary, this.groups, this.clear);
   }
@@ -128,6 +128,11 @@ export class FilterPanel {
     const { [field]: _, ...others } = this.filters;
     const empty = value === null || (Array.isArray(value) && value.length === 0);
     this.#tell(empty ? others : { ...others, [field]: value });
+  }
+
+  #clear() {
+    this.summary.focus();
+    this.#tell({});
   }
 
   #tell(filters) {

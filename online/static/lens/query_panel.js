@@ -19,12 +19,13 @@ export class QueryPanel {
     this.balance = el("div", { className: "balance", hidden: true }, el("span", { textContent: "Words", "aria-hidden": "true" }), this.weight,
       el("span", { textContent: "Photo", "aria-hidden": "true" }), this.weightSaid);
     this.chips = el("ul", { className: "chips", "aria-label": "Products to come closer to, or to stay away from" });
+    this.fresh = el("button", { type: "button", className: "quiet", textContent: "New search", on: { click: onClear } });
     this.noPreview = el("p", { className: "hint", hidden: true, textContent: "This browser cannot show that file." });
     this.element = el("section", { className: "query", part: "query", "aria-label": "What is searched for", hidden: true },
       this.crop.stage, this.product,
       el("div", { className: "refine" }, this.summary, this.noPreview, this.crop.hint, this.crop.said, this.balance, this.chips,
         el("div", { className: "ways" }, this.crop.draw, this.crop.whole,
-          el("button", { type: "button", className: "quiet", textContent: "New search", on: { click: onClear } }))));
+          this.fresh)));
   }
 
   show(question, productUri) {
@@ -54,7 +55,10 @@ export class QueryPanel {
 
   #chip(result, sign, list, said) {
     const others = (each) => each.product_id !== result.product_id;
-    const remove = () => this.#tell({ [list]: this.question[list].filter(others) });
+    const remove = () => {
+      this.#tell({ [list]: this.question[list].filter(others) });
+      (this.chips.querySelector("button") || this.fresh).focus();
+    };
     return el("li", { className: `chip ${list}` }, icon(sign), el("span", { className: "visually-hidden", textContent: said }), el("span", { textContent: titleOf(result) }),
       el("button", { type: "button", "aria-label": `Leave ${titleOf(result)} out of the search`, on: { click: remove } }, icon("close")));
   }

@@ -22,6 +22,7 @@ const CSS = `
 [hidden] { display: none !important; }
 button, input, select { font: inherit; color: inherit; }
 button { cursor: pointer; }
+button, label, summary { -webkit-tap-highlight-color: transparent; }
 button:disabled { opacity: .6; cursor: default; }
 p { margin: 0; }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; border-radius: 8px; }
@@ -161,12 +162,13 @@ dialog::backdrop { background: rgb(0 0 0 / 50%); }
   .grid { grid-template-columns: repeat(2, minmax(0, 1fr)); gap: .7rem; }
   .tile > :not(.open) { margin-inline: .6rem; }
   .title, .facts { padding-inline: .6rem; }
+  .tile .similar { padding-inline: .3rem; font-size: .85rem; }
   .taste .round { width: 2.25rem; height: 2.25rem; }
   .query:has(.stage:not([hidden])) { flex-direction: column; align-items: stretch; }
   .stage { align-self: center; }
   .stage img { max-width: 100%; max-height: 30vh; }
 }
-@media (max-width: 600px) { .details { grid-template-columns: 1fr; } .details > img { max-height: 45vh; } }
+@media (max-width: 600px) { .details { grid-template-columns: 1fr; } .details > img { max-height: 36vh; } }
 @media (prefers-reduced-motion: reduce) { *, *::before { animation: none !important; transition: none !important; } }
 @media (forced-colors: active) { .round[aria-pressed="true"] { outline: 3px solid; } .crop { outline-color: Highlight; } }
 `;
