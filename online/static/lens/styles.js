@@ -150,7 +150,7 @@ dialog::backdrop { background: rgb(0 0 0 / 50%); }
 .details dl { display: grid; grid-template-columns: auto minmax(0, 1fr); gap: .25rem .9rem; margin: .8rem 0 1.2rem; }
 .details dt::first-letter { text-transform: uppercase; }
 .why:not(:empty) { margin-bottom: 1rem; }
-.close { position: absolute; top: .8rem; right: .8rem; }
+.close { position: absolute; top: .8rem; right: .8rem; background: var(--card); }
 
 .welcome ::slotted(*) { display: block; }
 .veil { position: fixed; inset: 0; z-index: 10; display: grid; place-items: center; pointer-events: none; background: rgb(15 118 110 / 88%); color: #fff; font-size: 1.6rem; font-weight: 700; }
