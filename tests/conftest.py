@@ -4,6 +4,9 @@ import os
 
 import pytest
 
+# Before any library starts its threads: those of FAISS wait by spinning, which two busy cores cannot afford.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 pytest_plugins = ("tests.servers",)
 
 
