@@ -5,12 +5,14 @@
 // Events: product-selected (cancelable: else the product is shown in a dialog), search-asked, search-answered,
 // search-failed. docs/storefront.md has the rest.
 
-import { el, icon, sentence } from "./lens/dom.js";
+import { el, sentence } from "./lens/dom.js";
+import { takeDrops } from "./lens/drops.js";
 import { planPanel } from "./lens/explanation.js";
 import { FilterPanel } from "./lens/filters.js";
 import { photoAmong, readPhoto } from "./lens/photo.js";
 import { NO_QUESTION, asksSomething, bodyOf, change, startAnew } from "./lens/question.js";
 import { QueryPanel } from "./lens/query_panel.js";
+import { SearchForm } from "./lens/search_form.js";
 import { Problem, Searcher } from "./lens/searcher.js";
 import { styleSheet } from "./lens/styles.js";
 import { Details, makeTile } from "./lens/tiles.js";
@@ -34,15 +36,16 @@ export class ShopLens extends HTMLElement {
     super();
     const root = this.attachShadow({ mode: "open" });
     root.adoptedStyleSheets = [styleSheet()];
-    this.#makeForm();
+    this.form = new SearchForm({ onPhoto: (file) => this.takePhoto(file), onWords: (text) => this.#takeWords(text) });
     this.query = new QueryPanel({ onChange: (question) => this.ask(question, { refines: true }), onClear: () => this.#clear() });
     this.filters = new FilterPanel((filters) => this.ask(change(this.#question, { filters }), { refines: true }));
     this.details = new Details({ onSimilar: (shown) => this.#similar(shown), onExplain: (shown) => this.#explainOne(shown) });
     this.#makeResults();
     root.addEventListener("error", ({ target }) => { if (target instanceof HTMLImageElement) target.classList.add("missing"); }, true);
     root.addEventListener("load", ({ target }) => { if (target instanceof HTMLImageElement) target.classList.remove("missing"); }, true);
-    this.#takeDrops();
-    root.append(this.form, this.query.element, this.welcome, this.area, this.details.element, this.veil);
+    const veil = takeDrops(this, (files) => this.#takeFiles(files));
+    this.addEventListener("paste", (event) => this.takePaste(event));
+    root.append(this.form.element, this.query.element, this.welcome, this.area, this.details.element, veil);
   }
 
   connectedCallback() {
@@ -78,7 +81,7 @@ export class ShopLens extends HTMLElement {
   /** Search for a photo (a File or Blob), together with the words in the field. */
   async takePhoto(file) {
     const photo = await readPhoto(file);
-    await this.ask(startAnew(this.#question, { photo, text: this.words.value.trim() }));
+    await this.ask(startAnew(this.#question, { photo, text: this.form.text }));
   }
 
   /** Search for words, as if they had been typed. */
@@ -96,7 +99,7 @@ export class ShopLens extends HTMLElement {
     this.#running?.abort();
     if (!refines) this.filters.forget();
     this.#question = question;
-    this.words.value = question.text;
+    this.form.text = question.text;
     this.query.show(question, question.product?.uri ? this.searcher.photo(question.product) : null);
     if (!asksSomething(question)) {
       this.#showNothing();
@@ -264,7 +267,12 @@ export class ShopLens extends HTMLElement {
   #clear() {
     this.reset();
     this.#tell("search-asked", { question: this.#question, refines: false });
-    this.words.focus();
+    this.form.focus();
+  }
+
+  #takeWords(text) {
+    if (asksSomething(change(this.#question, { text }))) this.searchWords(text);
+    else this.form.focus();
   }
 
   #tell(name, detail, cancelable = false) {
@@ -272,36 +280,6 @@ export class ShopLens extends HTMLElement {
   }
 
   // --- the parts ----------------------------------------------------------------------------------------------------
-
-  #makeForm() {
-    const chooser = (label, picture, className, more) => {
-      const input = el("input", {
-        type: "file", accept: "image/*", className: "visually-hidden", "aria-describedby": "hint", ...more,
-        on: {
-          change: () => {
-            if (input.files[0]) this.takePhoto(input.files[0]);
-            input.value = ""; // the same file can be chosen again
-          },
-        },
-      });
-      return el("label", { className: `chooser ${className}` }, icon(picture), el("span", { textContent: label }), input);
-    };
-    this.words = el("input", {
-      type: "search", maxLength: 500, placeholder: "Describe it: red summer dress", enterKeyHint: "search", autocomplete: "off",
-      "aria-label": "Words that describe the product",
-    });
-    const submit = (event) => {
-      event.preventDefault();
-      const text = this.words.value.trim();
-      if (asksSomething(change(this.#question, { text }))) this.searchWords(text);
-      else this.words.focus();
-    };
-    this.form = el("form", { role: "search", "aria-label": "Search products", part: "search", on: { submit } },
-      el("div", { className: "bar", part: "bar" },
-        chooser("Photo", "picture", "choose", {}), chooser("Camera", "camera", "camera", { capture: "environment" }),
-        this.words, el("button", { type: "submit", className: "go", part: "go", textContent: "Search" })),
-      el("p", { id: "hint", className: "hint", textContent: "Choose, drop or paste a photo, type words, or both." }));
-  }
 
   #makeResults() {
     this.welcome = el("div", { className: "welcome", part: "welcome" }, el("slot", { name: "welcome" }));
@@ -324,28 +302,6 @@ export class ShopLens extends HTMLElement {
     const line = el("div", { className: "line" }, this.status, el("label", { className: "choice explain" }, this.explain, el("span", { textContent: "Explain" })));
     this.area = el("div", { className: "area", hidden: true }, this.filters.element,
       el("div", { className: "found" }, line, this.trouble, this.notice, this.plan, this.grid, this.more));
-  }
-
-  #takeDrops() {
-    this.veil = el("div", { className: "veil", hidden: true }, el("p", { textContent: "Drop the photo to search" }));
-    const carriesFiles = (event) => [...(event.dataTransfer?.types || [])].includes("Files");
-    let depth = 0;
-    const count = (change) => (event) => {
-      if (!carriesFiles(event)) return;
-      depth = Math.max(0, depth + change);
-      this.veil.hidden = depth === 0;
-    };
-    this.addEventListener("dragenter", count(1));
-    this.addEventListener("dragleave", count(-1));
-    this.addEventListener("dragover", (event) => { if (carriesFiles(event)) event.preventDefault(); });
-    this.addEventListener("drop", (event) => {
-      if (!carriesFiles(event)) return;
-      event.preventDefault();
-      depth = 0;
-      this.veil.hidden = true;
-      this.#takeFiles(event.dataTransfer.files);
-    });
-    this.addEventListener("paste", (event) => this.takePaste(event));
   }
 
   /** Take the photo of a paste event of the page, if it has one. */
