@@ -21,6 +21,17 @@ OTHER_LIMITS = PhotoLimits(max_pixels=16_000_000)
 
 Box = tuple[float, float, float, float]
 
+# For shoppers and storefronts: a decoder's own words tell them nothing.
+_ADVICE = {
+    PhotoReason.NOT_AN_IMAGE: "this is no photo: send a JPEG, PNG or WebP file",
+    PhotoReason.FORMAT_REFUSED: "photos of this format are not read: send a JPEG, PNG or WebP file",
+    PhotoReason.TRUNCATED: "the file ends before the photo does: send the whole file again",
+    PhotoReason.DECODE_FAILED: "the file is damaged: send an undamaged JPEG, PNG or WebP photo",
+    PhotoReason.TOO_MANY_PIXELS: f"the photo has too many pixels: send a JPEG of at most {JPEG_LIMITS.max_pixels:,}, or "
+    f"a PNG or WebP of at most {OTHER_LIMITS.max_pixels:,}",
+    PhotoReason.EXTREME_ASPECT: f"one side is more than {ASPECT_MAX} times the other: send a part of the photo",
+}
+
 
 def read_photos(
     images: tuple[bytes, ...], negative_images: tuple[bytes, ...], bbox: str | None, preprocessing: Preprocessing
@@ -47,9 +58,9 @@ def _read(field: str, data: bytes, box: Box | None, preprocessing: Preprocessing
         if max(width, height) > ASPECT_MAX * min(width, height):
             raise PhotoRejected(PhotoReason.EXTREME_ASPECT, f"{width} x {height}")
     except PhotoRejected as rejected:
-        error = FieldError(field=field, message=str(rejected))
-        detail = f"{field}: {rejected}; send an undamaged JPEG, PNG or WebP photo"
-        raise ProblemRaised(PHOTO_REJECTED, detail, [error], reason=str(rejected.reason)) from None
+        advice = _ADVICE.get(PhotoReason(rejected.reason), "the photo cannot be used: send another")
+        error = FieldError(field=field, message=advice)
+        raise ProblemRaised(PHOTO_REJECTED, f"{field}: {advice}", [error], reason=str(rejected.reason)) from None
     return image
 
 

@@ -132,6 +132,8 @@ def test_a_photo_that_cannot_be_used_is_refused_with_its_reason(
     assert (answer.status_code, answer.get_json()["type"]) == (422, "/problems/photo-rejected")
     assert answer.get_json()["reason"] == reason
     assert [error["field"] for error in answer.get_json()["errors"]] == ["image"]
+    assert "send" in answer.get_json()["detail"]
+    assert "Error" not in answer.text  # what to do, in a shopper's words, not a decoder's
 
 
 MEASURE = """
