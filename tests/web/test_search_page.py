@@ -318,7 +318,8 @@ def test_a_phone_has_room_for_it_and_a_finger_draws_the_crop(open_context: OpenC
         finger.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [point]})
     finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
     expect_first(page, "Blue")
-    page.locator(".filters summary").tap()
+    # A click, not a tap: right after raw touches Chromium may take a tap for the end of their gesture.
+    page.locator(".filters summary").click()
     expect(choice(page, "Nord")).to_be_visible()
     keep_screenshot(page, "phone", whole=True)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
