@@ -95,15 +95,15 @@ test-fast: $(STAMPS) ## the fast tier: no JVM, no server
 .PHONY: test-full
 test-full: $(STAMPS) .jars/local/.archived ## the full tier: Spark, servers, a scheduler
 	@mkdir -p test-output
-	$(AIRFLOW)/pytest -q -m "full" tests/dags $(PYTEST_ARGUMENTS) > test-output/airflow.log 2>&1 &
-	airflow=$$!
-	trap 'kill $$airflow 2>/dev/null || true' EXIT
-	$(PIPELINE)/pytest -q -m "full and not gpu and not aws" --ignore tests/online --ignore tests/dags $(PYTEST_ARGUMENTS)
-	$(ONLINE)/pytest -q -m "full" tests/online $(PYTEST_ARGUMENTS)
+	failed=
+	$(AIRFLOW)/pytest -q -m "full" tests/dags $(PYTEST_ARGUMENTS) > test-output/airflow.log 2>&1 & airflow=$$!
+	trap 'kill $$airflow 2>/dev/null; exit 130' INT TERM
+	$(PIPELINE)/pytest -q -m "full and not gpu and not aws" --ignore tests/online --ignore tests/dags $(PYTEST_ARGUMENTS) || failed=1
+	$(ONLINE)/pytest -q -m "full" tests/online $(PYTEST_ARGUMENTS) || failed=1
 	echo "make: the scheduler's tests, which ran beside these (test-output/airflow.log)"
-	wait $$airflow && passed=yes || passed=
+	wait $$airflow || failed=1
 	tail -n 60 test-output/airflow.log
-	test "$$passed"
+	test -z "$$failed"
 
 .PHONY: client
 client: $(STAMPS) ## make a typed Python client from the OpenAPI document, into build/client

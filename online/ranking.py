@@ -72,8 +72,9 @@ def rank(snapshot: Snapshot, query: Query, cosines: Float32, rows: Int64, asked:
     """Score candidate `rows` (n,) by their `cosines` (n,) and by what is known of them."""
     calibration = snapshot.features.calibration
     weights, notes = Weights.of(calibration, asked), list[str]()
-    scale = visual_scale(query, calibration, cosines)
-    if calibrated_range(query, calibration) is None:
+    fades_over = calibrated_range(query, calibration)
+    scale = visual_scale(fades_over, cosines)
+    if fades_over is None:
         notes.append("visual: the build has no scale for this kind of query; the candidates' own cosines give it")
     terms = {
         "visual": np.clip((cosines - scale[0]) / (scale[1] - scale[0]), 0, 1).astype(np.float32),
@@ -86,8 +87,8 @@ def rank(snapshot: Snapshot, query: Query, cosines: Float32, rows: Int64, asked:
     return Ranked((scores - weights.price * terms["price"]).astype(np.float32), terms, weights, scale, tuple(notes))
 
 
-def visual_scale(query: Query, calibration: Calibration, cosines: Float32) -> Scale:
-    """The cosines that count as 0 and as 1: the best of this query is 1, and the build says how fast likeness fades.
+def visual_scale(fades_over: float | None, cosines: Float32) -> Scale:
+    """The cosines that count as 0 and as 1: the best of this query is 1, and `calibrated_range` says how fast it fades.
 
     It fades more slowly where this query's hundredth candidate would fall below 0, so that a query with nothing near is
     still answered by likeness first.
@@ -96,7 +97,7 @@ def visual_scale(query: Query, calibration: Calibration, cosines: Float32) -> Sc
         return 0.0, 1.0
     best = float(cosines.max())
     own = best - float(np.partition(cosines, -min(FAR_RANK, len(cosines)))[-min(FAR_RANK, len(cosines))])
-    width = max(own, calibrated_range(query, calibration) or 0.0, COSINE_RANGE_MIN)
+    width = max(own, fades_over or 0.0, COSINE_RANGE_MIN)
     return best - width, best
 
 

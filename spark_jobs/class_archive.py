@@ -6,15 +6,16 @@ Made once, after the JARs, by a small session that does what jobs do. A JVM that
 or for other JARs does without it. Source: "Application Class-Data Sharing", JDK 17 tool guide, section 4.
 """
 
+import argparse
 import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from spark_jobs.jars import jar_folder
 
-_MODULE = "spark_jobs.class_archive"
 _RECORDING = "SHOPLENS_RECORD_CLASSES"
 # Whatever the JVM has to say of an archive that does not fit is of no use to someone who waits for a job.
 _QUIET = "-Xshare:auto -Xlog:disable -Xlog:all=error:stderr"
@@ -31,18 +32,20 @@ def archive_options() -> str:
     return f"-XX:SharedArchiveFile={archive_path()} {_QUIET}" if archive_path().exists() else ""
 
 
-def record_archive() -> bool:
-    """Make the archive anew; False where this Java cannot, which costs every job some seconds and nothing else."""
+def record_archive() -> str | None:
+    """Make the archive anew. Returns why this Java made none, which costs every job some seconds and nothing else."""
+    archive_path().unlink(missing_ok=True)  # one of another Java must not pass for this one's
     with tempfile.TemporaryDirectory(dir=jar_folder() / "local") as scratch:
         recorded = Path(scratch) / "classes.jsa"
         environment = {name: value for name, value in os.environ.items() if name != "SPARK_CONF_DIR"}
-        subprocess.run(
-            [sys.executable, "-c", f"import {_MODULE} as archive; archive._exercise({scratch!r})"],
-            env={**environment, _RECORDING: str(recorded)}, check=False, capture_output=True,
+        done = subprocess.run(
+            [sys.executable, "-m", "spark_jobs.class_archive", "--exercise", scratch],
+            env={**environment, _RECORDING: str(recorded)}, check=False, capture_output=True, text=True,
         )  # fmt: skip
-        if recorded.exists():
-            recorded.replace(archive_path())
-    return archive_path().exists()
+        if not recorded.exists():
+            return (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        recorded.replace(archive_path())
+    return None
 
 
 def _exercise(scratch: str) -> None:
@@ -84,9 +87,13 @@ def _exercise(scratch: str) -> None:
     spark.stop()
 
 
-def main() -> int:
-    if not record_archive():
-        print("class_archive: this Java made no archive of classes; jobs start more slowly", file=sys.stderr)
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--exercise", metavar="FOLDER", help="only do what is recorded, in a scratch folder")
+    if folder := parser.parse_args(argv).exercise:
+        _exercise(folder)
+    elif why := record_archive():
+        print(f"class_archive: this Java made no archive of classes, so jobs start more slowly: {why}", file=sys.stderr)
     return 0
 
 

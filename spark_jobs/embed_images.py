@@ -29,7 +29,7 @@ from schemas.tables import IMAGE_FETCHES, IMAGES, PRODUCT_IMAGES, PRODUCTS, Tabl
 from spark_jobs.job import JobContext, job_parser, run_job
 from spark_jobs.lake import Lake, retry_conflicts
 from spark_jobs.photo_batches import ENCODED_DDL, EncodePhotos, ModelSource
-from spark_jobs.session import BROADCAST_ROWS_MAX, open_session
+from spark_jobs.session import broadcast_few, open_session
 from spark_jobs.worker_errors import worker_errors
 
 JOB = "embed_images"
@@ -90,8 +90,7 @@ def embed_images(context: JobContext, arguments: argparse.Namespace) -> Receipt:
     runtimes: list[str] = []
     if count:
         partitions = partitions_for(count, spark.sparkContext.defaultParallelism)
-        keys = F.broadcast(pending) if count <= BROADCAST_ROWS_MAX else pending
-        photos = sources.images.join(keys, "content_sha256", "left_semi")
+        photos = sources.images.join(broadcast_few(pending, count), "content_sha256", "left_semi")
         started = time.monotonic()
         encoded = encode_photos(photos, source, partitions=partitions).persist()
         with plainly_unloadable(_UPLOAD_AGAIN.format(context.store.uri, bundle.model_id)):

@@ -34,11 +34,10 @@ from spark_jobs.fetch.work import live_links, select_orders, select_redriven_ord
 from spark_jobs.job import JobContext, job_parser, run_job
 from spark_jobs.lake import Lake, retry_conflicts
 from spark_jobs.photo_checks import ACCEPTED, PhotoRules
-from spark_jobs.session import BROADCAST_ROWS_MAX, open_session
+from spark_jobs.session import broadcast_few, open_session
 
 JOB = "fetch_images"
 _OUTCOMES = ("fetched", "unchanged", "failed", "gave_up")
-_NONE_LOOKED_AT = {"looked_at": 0} | dict.fromkeys(_OUTCOMES, 0)
 
 
 @dataclass(frozen=True)
@@ -65,14 +64,14 @@ def fetch_images(context: JobContext, arguments: argparse.Namespace) -> Receipt:
     ledger, photos = lake.read(IMAGE_FETCHES), lake.read(IMAGES).drop("stored")
     try:
         outcomes = look_at_links(staging, links, ledger, photos, run, as_of)
-        counts, came = _counts(outcomes) if outcomes else (_NONE_LOOKED_AT, 0)
+        counts, came = _counts(outcomes)
         # Checkpointed, not cached: Spark computes what it cached of a table anew when the table is written.
         shown = shown_photos(links, ledger, outcomes).localCheckpoint(eager=False)
         replaces = bool(run.redrive_reasons)
-        checked = checked_photos(outcomes) if outcomes and came else None
+        checked = checked_photos(outcomes) if outcomes is not None and came else None
         decided = decide_photos(photos, checked, shown, run.set_rules, replaces=replaces).localCheckpoint(eager=False)
         counts |= record_photos(lake, outcomes, decided, replaces=replaces)
-        if outcomes:
+        if outcomes is not None:
             record_ledger(lake, outcomes)
         counts |= _standing(shown, decided)
     finally:
@@ -106,10 +105,8 @@ def record_photos(lake: Lake, outcomes: DataFrame | None, decided: DataFrame, *,
     """Bring `images` up to date in at most two commits: new photos with their bytes, then old ones whose verdict moved."""
     changes = {row["change"]: int(row["count"]) for row in decided.groupBy("change").count().collect()}
     new, again, moved = (changes.get(change, 0) for change in ("insert", "replace", "update"))
-    if outcomes and (new or again):
-        taken = decided.where(F.col("change").isin("insert", "replace"))
-        if new + again <= BROADCAST_ROWS_MAX:
-            taken = F.broadcast(taken)  # else the photos' bytes would be shuffled to meet their verdicts
+    if outcomes is not None and (new or again):
+        taken = broadcast_few(decided.where(F.col("change").isin("insert", "replace")), new + again)
         _merge_new_photos(lake, _photo_rows(outcomes, taken), replaces=replaces)
     if moved:
         _merge_verdicts(lake, decided.where(F.col("change") == "update"))
@@ -157,9 +154,10 @@ def record_ledger(lake: Lake, outcomes: DataFrame) -> None:
     retry_conflicts(write)
 
 
-def _counts(outcomes: DataFrame) -> tuple[dict[str, int], int]:
+def _counts(outcomes: DataFrame | None) -> tuple[dict[str, int], int]:
     """How many links ended how, and how many photos came and were checked."""
-    rows = outcomes.groupBy("outcome").agg(F.count("url").alias("links"), F.count("verdict").alias("checked")).collect()
+    counted = (F.count("url").alias("links"), F.count("verdict").alias("checked"))
+    rows = [] if outcomes is None else outcomes.groupBy("outcome").agg(*counted).collect()
     found = {row["outcome"]: int(row["links"]) for row in rows}
     named = {name: found.get(name, 0) for name in _OUTCOMES}
     return {"looked_at": sum(named.values()), **named}, sum(int(row["checked"]) for row in rows)

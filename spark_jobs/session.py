@@ -5,13 +5,13 @@ import sys
 import time
 
 from pyspark import SparkContext
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from spark_jobs.class_archive import archive_options
 from spark_jobs.jars import local_jars
 
 BROADCAST_ROWS_MAX = 200_000
-"""So many keys of photos are sent to every executor, rather than the photos' bytes shuffled to meet them."""
 
 LOCAL_SETTINGS = {
     "spark.sql.shuffle.partitions": "4",
@@ -66,6 +66,11 @@ def open_session(name: str, *, s3: bool = False, settings: dict[str, str] | None
     if not _ready_at:
         _ready_at.append(time.monotonic())
     return session
+
+
+def broadcast_few(keys: DataFrame, rows: int) -> DataFrame:
+    """Keys of photos to join with: so few that every executor gets them, else the photos' bytes are shuffled to meet them."""
+    return F.broadcast(keys) if rows <= BROADCAST_ROWS_MAX else keys
 
 
 def _jar_settings(master: str, jars: list[str]) -> dict[str, str]:

@@ -203,13 +203,13 @@ def test_a_mixed_querys_range_is_made_of_the_ranges_of_the_parts_that_draw() -> 
 def test_likeness_fades_as_the_build_measured_and_more_slowly_where_nothing_is_near() -> None:
     query = query_of(Part("image", "photo", 1.0))
     near = np.array([0.9, 0.8, 0.7], np.float32)
-    assert visual_scale(query, MEASURED, near) == pytest.approx((0.1, 0.9))
+    assert visual_scale(calibrated_range(query, MEASURED), near) == pytest.approx((0.1, 0.9))
     far = np.array([0.5, 0.0, -0.7], np.float32)
-    assert visual_scale(query, MEASURED, far) == pytest.approx((-0.7, 0.5))
+    assert visual_scale(calibrated_range(query, MEASURED), far) == pytest.approx((-0.7, 0.5))
     crowd = np.linspace(0.5, -0.9, 500, dtype=np.float32)
-    assert visual_scale(query, MEASURED, crowd)[0] == pytest.approx(min(-0.3, crowd[99]))
-    assert visual_scale(query, Calibration(), near) == pytest.approx((0.7, 0.9))
-    low, high = visual_scale(query, Calibration(), near[:1])
+    assert visual_scale(calibrated_range(query, MEASURED), crowd)[0] == pytest.approx(min(-0.3, crowd[99]))
+    assert visual_scale(calibrated_range(query, Calibration()), near) == pytest.approx((0.7, 0.9))
+    low, high = visual_scale(calibrated_range(query, Calibration()), near[:1])
     assert low < high
 
 
