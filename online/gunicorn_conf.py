@@ -39,7 +39,7 @@ if os.environ.get(METRICS_FOLDER, "") in ("", _of_old_master):
 _master_pid = os.getpid()
 
 bind = _config.bind
-worker_class = "gthread"
+worker_class = "online.worker.ThreadedWorker"
 workers = _config.workers
 threads = _config.threads
 preload_app = False

@@ -46,6 +46,40 @@ def test_a_body_that_was_on_its_way_is_answered_after_sigterm(store: FolderStore
         assert running.master.wait(PATIENCE_S) == 0
 
 
+def refuses(running: Running) -> bool:
+    try:
+        connect(running).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def test_nobody_waits_at_the_door_of_a_searcher_that_stops(store: FolderStore, tmp_path: Path) -> None:
+    """Refused while an earlier request still runs: a caller tries the next host at once."""
+    with run_gunicorn(store, tmp_path) as running, connect(running) as connection:
+        connection.sendall(HEAD + BODY[:7])
+        wait_until(lambda: accepted(running) > 0, "a worker took the connection")
+        running.master.send_signal(signal.SIGTERM)
+        wait_until(lambda: refuses(running), "new connections are refused")
+        assert running.master.poll() is None
+        connection.sendall(BODY[7:])
+        assert read_all(connection).startswith(b"HTTP/1.1 200")
+        assert running.master.wait(PATIENCE_S) == 0
+
+
+def test_after_a_reload_new_workers_answer_while_an_old_one_finishes(store: FolderStore, tmp_path: Path) -> None:
+    with run_gunicorn(store, tmp_path) as running, connect(running) as connection:
+        connection.sendall(HEAD + BODY[:7])
+        wait_until(lambda: accepted(running) > 0, "a worker took the connection")
+        before = {worker.pid for worker in running.workers()}
+        running.master.send_signal(signal.SIGHUP)
+        wait_until(lambda: len(before & {worker.pid for worker in running.workers()}) == 1, "one old worker is left")
+        assert {running.search().status_code for _ in range(20)} == {200}
+        connection.sendall(BODY[7:])
+        assert read_all(connection).startswith(b"HTTP/1.1 200")
+        wait_until(lambda: not before & {worker.pid for worker in running.workers()}, "the old worker is gone")
+
+
 def test_a_withdrawn_key_is_refused_after_a_reload_that_fails_no_request(store: FolderStore, tmp_path: Path) -> None:
     (kept, stored_kept), (withdrawn, stored_withdrawn) = (create_key([Scope.SEARCH, Scope.ADMIN]) for _ in range(2))
     keys = tmp_path / "keys"
