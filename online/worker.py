@@ -10,6 +10,8 @@ from gunicorn.workers.gthread import ThreadWorker
 class ThreadedWorker(ThreadWorker):  # type: ignore[misc]
     """Answers what it has accepted, and accepts no more, once it was told to stop or its master is gone."""
 
+    alive: bool
+
     def set_accept_enabled(self, enabled: bool) -> None:
         super().set_accept_enabled(enabled)
         if not self.alive:
@@ -18,4 +20,4 @@ class ThreadedWorker(ThreadWorker):  # type: ignore[misc]
 
     def is_parent_alive(self) -> bool:
         self.alive = self.alive and super().is_parent_alive()
-        return bool(self.alive)
+        return self.alive
