@@ -38,14 +38,16 @@ class Calibration:
     """`percentiles`: of cosines, by kind of pair (`same_product`, `random_pair`).
 
     `visual_scale`: by kind of query (photo, text); between `far` and `best` likeness counts from 0 to 1.
-    `photo_match`: cosines below which a photo shows no product of the catalog, from pairs of photos of one product;
-    `text_match`: the same for words. `prices`: by currency (NO_CURRENCY where none), the ends of ten equal parts.
+    `photo_match`: cosines below which a photo shows no product of the catalog, fitted on pairs of photos of one product;
+    `photo_match_false_rejects`: the share of pairs of other products that lie below them. `text_match`: the cosine for
+    words. `prices`: by currency (NO_CURRENCY where none), the ends of ten equal parts.
     `rank_weights`: what the build's shop ranks by, where it is not the default.
     """
 
     percentiles: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     visual_scale: Mapping[str, CosineScale] = field(default_factory=dict)
     photo_match: CategoryValues = CategoryValues()
+    photo_match_false_rejects: CategoryValues = CategoryValues()
     text_match: float | None = None
     prices: Mapping[str, CategoryValues] = field(default_factory=dict)
     rank_weights: Mapping[str, float] = field(default_factory=dict)
@@ -70,6 +72,7 @@ class Calibration:
             percentiles={name: found[name] for name in ("same_product", "random_pair") if found.get(name)},
             visual_scale={kind: CosineScale(**scale) for kind, scale in found.get("visual_scale", {}).items()},
             photo_match=CategoryValues(**found.get("photo_match", {})),
+            photo_match_false_rejects=CategoryValues(**found.get("photo_match_false_rejects", {})),
             text_match=found.get("text_match"),
             prices={currency: CategoryValues(**values) for currency, values in found.get("prices", {}).items()},
             rank_weights=dict(found.get("rank_weights", {})),

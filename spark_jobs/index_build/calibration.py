@@ -1,7 +1,7 @@
 """What a cosine and a price mean in this catalog: the constants that ranking scales its terms by (`schemas.calibration`).
 
-Pairs of photos of one product stand for a shopper's photo of a product that the shop has; random pairs for one that it
-has not. Words are titles and categories of the catalog, so each has something to find.
+Pairs of photos of one product stand for a shopper's photo of a product that the shop has (`match_thresholds.py`); random
+pairs for one that it has not. Words are titles and categories of the catalog, so each has something to find.
 """
 
 from typing import Any
@@ -10,21 +10,21 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from retrieval.encoder import unit_rows
 from retrieval.exact import Float32, Int64, exact_search
-from retrieval.item_columns import NO_VALUE, CodedColumn, ItemColumns
+from retrieval.item_columns import NO_VALUE, ItemColumns
 from retrieval.segments import Segment
 from schemas.calibration import NO_CURRENCY, PRICE_QUANTILES, Calibration, CategoryValues, CosineScale
+from spark_jobs.index_build.match_thresholds import (
+    POOR_MATCH_PERCENTILE,
+    cosines_of,
+    fit_match_thresholds,
+    largest,
+)
 
 PERCENTILES = (5, 25, 50, 75, 95)
-POOR_MATCH_PERCENTILE = 5
-"""One in twenty true pairs lies below the threshold of a poor match."""
 
 _PAIRS = 2_000
-_PAIRS_PER_CATEGORY = 500
-_MEASURED_MIN = 20
-"""A category with fewer pairs, or prices, goes by all categories together."""
-
-_CATEGORIES_MAX = 1_000
 _SCALE_MIN = 0.01
 _PHOTO_QUERIES = 200
 _FAR_RANK = 100
@@ -37,24 +37,26 @@ def calibrate(segment: Segment, seed: int, text_vectors: Float32 | None = None) 
     columns = ItemColumns.of(segment.items)
     rows = segment.manifest.rows
     random_pairs = rng.integers(0, rows, (min(_PAIRS, rows * rows), 2))
-    random_cosines = _cosines(segment, random_pairs[random_pairs[:, 0] != random_pairs[:, 1]])
+    random_cosines = cosines_of(segment, random_pairs[random_pairs[:, 0] != random_pairs[:, 1]])
     products = _product_codes(segment)
     pairs = _same_product_pairs(products, rng)
-    same_cosines = _cosines(segment, pairs[:_PAIRS])
+    same_cosines = cosines_of(segment, pairs[:_PAIRS])
     scales: dict[str, CosineScale] = {}
     if len(random_cosines):
-        asked = _unit(segment, np.sort(rng.choice(rows, min(_PHOTO_QUERIES, rows), replace=False)))
+        asked = unit_rows(segment.vectors[np.sort(rng.choice(rows, min(_PHOTO_QUERIES, rows), replace=False))])
         scales |= _scale("photo", random_cosines, _nearest(segment, asked)[:, -1], 1.0)
     text_match = None
     if text_vectors is not None and len(text_vectors):
         nearest = _nearest(segment, text_vectors)
-        anywhere = _unit(segment, rng.integers(0, rows, len(text_vectors)))
+        anywhere = unit_rows(segment.vectors[rng.integers(0, rows, len(text_vectors))])
         scales |= _scale("text", np.sum(anywhere * text_vectors, axis=1), nearest[:, -1], float(nearest.max()))
         text_match = _rounded(np.percentile(nearest[:, 0], POOR_MATCH_PERCENTILE))
+    match = fit_match_thresholds(segment, pairs, columns.category)
     return Calibration(
         percentiles={"same_product": _percentiles(same_cosines), "random_pair": _percentiles(random_cosines)},
         visual_scale=scales,
-        photo_match=_photo_match(segment, pairs, same_cosines, columns.category),
+        photo_match=match.cosines,
+        photo_match_false_rejects=match.false_rejects,
         text_match=text_match,
         prices=_price_quantiles(columns, np.unique(products, return_index=True)[1]),
     )
@@ -66,29 +68,6 @@ def _same_product_pairs(products: NDArray[np.int32], rng: np.random.Generator) -
     together = np.flatnonzero(products[order][1:] == products[order][:-1])
     pairs = np.stack([order[together], order[together + 1]], axis=1)
     return np.asarray(pairs[rng.permutation(len(pairs))], dtype=np.int64)
-
-
-def _photo_match(segment: Segment, pairs: Int64, same_cosines: Float32, category: CodedColumn) -> CategoryValues:
-    """The cosine that all but one in twenty pairs of photos of one product reach, overall and by category."""
-    if len(pairs) < _MEASURED_MIN:
-        return CategoryValues()
-    codes = category.codes[pairs[:, 0]]
-    thresholds = {
-        category.values[code]: _rounded(
-            np.percentile(
-                _cosines(segment, pairs[np.flatnonzero(codes == code)[:_PAIRS_PER_CATEGORY]]), POOR_MATCH_PERCENTILE
-            )
-        )
-        for code in _largest(codes)
-    }
-    return CategoryValues(_rounded(np.percentile(same_cosines, POOR_MATCH_PERCENTILE)), thresholds)
-
-
-def _largest(codes: NDArray[np.int32]) -> list[int]:
-    """The codes with enough rows to measure, most rows first, and not too many of them."""
-    found, counts = np.unique(codes, return_counts=True)
-    order = np.argsort(-counts, kind="stable")[:_CATEGORIES_MAX]
-    return [int(found[n]) for n in order if found[n] != NO_VALUE and counts[n] >= _MEASURED_MIN]
 
 
 def _price_quantiles(columns: ItemColumns, products: Int64) -> dict[str, CategoryValues]:
@@ -105,7 +84,7 @@ def _price_quantiles(columns: ItemColumns, products: Int64) -> dict[str, Categor
             _quantiles(prices[chosen]),
             {
                 columns.category.values[category]: _quantiles(prices[chosen & (categories == category)])
-                for category in _largest(categories[chosen])
+                for category in largest(categories[chosen])
             },
         )
     return found
@@ -141,14 +120,3 @@ def _scale(kind: str, unrelated: Float32, far: Float32, best: float) -> dict[str
 
 def _rounded(value: Any) -> float:
     return round(float(value), _DIGITS)
-
-
-def _cosines(segment: Segment, pairs: Int64) -> Float32:
-    """The cosine of each pair of rows (pairs,) float32."""
-    left, right = _unit(segment, pairs[:, 0]), _unit(segment, pairs[:, 1])
-    return np.asarray(np.sum(left * right, axis=1), dtype=np.float32)
-
-
-def _unit(segment: Segment, rows: Int64) -> Float32:
-    vectors = np.asarray(segment.vectors[rows], dtype=np.float32)
-    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), dtype=np.float32)
