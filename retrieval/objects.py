@@ -4,21 +4,45 @@ import errno
 import fcntl
 import hashlib
 import os
+import re
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
 from schemas.errors import PreconditionFailed, StoreNotWritable, StoreUnavailable
 
+_LOCK_NAME = ".lock"
+_PARTIAL_NAME = re.compile(r"\.(.+)\.(?:\d+\.partial|[a-z0-9_]{8})")
+"""What a folder's writer, `upload` or `put`, calls a file until it is whole."""
+
 
 @dataclass(frozen=True)
 class StoredObject:
     data: bytes
     etag: str
+
+
+@dataclass(frozen=True)
+class StoredEntry:
+    """One line of a listing. `modified_at` is aware, in UTC, by the store's clock."""
+
+    key: str
+    bytes: int
+    modified_at: datetime
+
+
+@dataclass(frozen=True)
+class UnfinishedUpload:
+    """What a writer that died left of an object that no reader sees. `handle` is the store's own name for it."""
+
+    key: str
+    handle: str
+    started_at: datetime
 
 
 class ObjectStore(Protocol):
@@ -47,7 +71,22 @@ class ObjectStore(Protocol):
     def keys(self, prefix: str) -> Iterator[str]:
         """All keys under the prefix, sorted."""
 
+    def entries(self, prefix: str) -> Iterator[StoredEntry]:
+        """As `keys`, with sizes and ages."""
+
     def delete(self, key: str) -> None: ...
+
+    def delete_all(self, keys: Iterable[str]) -> None:
+        """Delete in the order given, many at a time where the store can; keys that are not there are left out."""
+
+    def unfinished(self, prefix: str) -> Iterator[UnfinishedUpload]:
+        """Uploads under the prefix that did not end: of writers at work, or of dead ones."""
+
+    def discard(self, upload: UnfinishedUpload) -> None:
+        """Free what an unfinished upload holds; one that has ended meanwhile is left alone."""
+
+    def clock(self) -> datetime:
+        """The store's own time now, in UTC: what it stamps objects with."""
 
 
 def open_store(uri: str) -> ObjectStore:
@@ -92,14 +131,20 @@ class FolderStore:
     def upload(self, path: Path, key: str) -> None:
         with self._writing():
             target = self._path(key)
-            target.parent.mkdir(parents=True, exist_ok=True)
             partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-            with path.open("rb") as source, partial.open("wb") as sink:
-                while block := source.read(1 << 20):
-                    sink.write(block)
-                sink.flush()
-                os.fsync(sink.fileno())
-            partial.replace(target)
+            with self._lock():  # or clean-up might take the new folder for one that is left empty
+                target.parent.mkdir(parents=True, exist_ok=True)
+                partial.touch()
+            try:
+                with path.open("rb") as source, partial.open("wb") as sink:
+                    while block := source.read(1 << 20):
+                        sink.write(block)
+                    sink.flush()
+                    os.fsync(sink.fileno())
+                partial.replace(target)
+            except BaseException:
+                partial.unlink(missing_ok=True)
+                raise
 
     def download(self, key: str, path: Path) -> bool:
         try:
@@ -117,15 +162,55 @@ class FolderStore:
             return None
 
     def keys(self, prefix: str) -> Iterator[str]:
-        start = self.root / prefix
-        folder = start if start.is_dir() else start.parent
-        found = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
-        names = sorted(path.relative_to(self.root).as_posix() for path in found)
-        return iter([name for name in names if name.startswith(prefix)])
+        return iter(sorted(key for key, path in self._files(prefix) if not path.name.startswith(".")))
+
+    def entries(self, prefix: str) -> Iterator[StoredEntry]:
+        for key in self.keys(prefix):
+            try:
+                found = self._path(key).stat()
+            except FileNotFoundError:  # deleted since it was listed
+                continue
+            yield StoredEntry(key, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
 
     def delete(self, key: str) -> None:
         with self._writing():
             self._path(key).unlink(missing_ok=True)
+
+    def delete_all(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            self.delete(key)
+            with self._writing(), self._lock():
+                self._drop_empty_folders(self._path(key).parent)
+
+    def unfinished(self, prefix: str) -> Iterator[UnfinishedUpload]:
+        for key, path in sorted(self._files(prefix)):
+            if match := _PARTIAL_NAME.fullmatch(path.name):
+                with suppress(FileNotFoundError):  # it has become an object since it was listed
+                    started_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+                    yield UnfinishedUpload(f"{key[: -len(path.name)]}{match[1]}", key, started_at)
+
+    def discard(self, upload: UnfinishedUpload) -> None:
+        self.delete_all([upload.handle])
+
+    def clock(self) -> datetime:
+        with self._writing(), self._lock():  # a file server stamps files by its own clock
+            os.utime(self.root / _LOCK_NAME)
+            return datetime.fromtimestamp((self.root / _LOCK_NAME).stat().st_mtime, UTC)
+
+    def _files(self, prefix: str) -> Iterator[tuple[str, Path]]:
+        start = self.root / prefix
+        folder = start if start.is_dir() else start.parent
+        for path in folder.rglob("*"):
+            key = path.relative_to(self.root).as_posix()
+            if key.startswith(prefix) and path.is_file():
+                yield key, path
+
+    def _drop_empty_folders(self, folder: Path) -> None:
+        """As on S3, a folder is there while something is in it."""
+        with suppress(OSError):
+            while folder != self.root:
+                folder.rmdir()
+                folder = folder.parent
 
     def _path(self, key: str) -> Path:
         path = Path(os.path.normpath(self.root / key))
@@ -151,7 +236,7 @@ class FolderStore:
     @contextmanager
     def _lock(self) -> Iterator[None]:
         self.root.mkdir(parents=True, exist_ok=True)
-        with (self.root / ".lock").open("w") as handle:
+        with (self.root / _LOCK_NAME).open("w") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
 

@@ -1,16 +1,24 @@
 """The object store on S3, or on any server that honours S3's conditional writes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
 import boto3
+from boto3.exceptions import Boto3Error
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from retrieval.objects import StoredObject
-from schemas.errors import PreconditionFailed, StoreNotWritable, StoreUnavailable
+from retrieval.objects import StoredEntry, StoredObject, UnfinishedUpload
+from schemas.errors import ClockOff, PreconditionFailed, StoreNotWritable, StoreUnavailable
+
+_KEYS_A_DELETION = 1000
+"""As many as S3 takes at once."""
+
+_CLOCK_TOLERANCE_S = 900  # S3's own: a HEAD is refused without saying why
 
 
 class S3Store:
@@ -71,19 +79,66 @@ class S3Store:
             return None
 
     def keys(self, prefix: str) -> Iterator[str]:
-        strip = len(self.prefix) + 1 if self.prefix else 0
+        return (entry.key for entry in self.entries(prefix))
+
+    def entries(self, prefix: str) -> Iterator[StoredEntry]:
         with self._talking(prefix):
             pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self._key(prefix))
             for page in pages:
                 for entry in page.get("Contents", ()):
-                    yield entry["Key"][strip:]
+                    yield StoredEntry(self._own(entry["Key"]), entry["Size"], entry["LastModified"].astimezone(UTC))
 
     def delete(self, key: str) -> None:
         with self._talking(key):
             self._client.delete_object(Bucket=self.bucket, Key=self._key(key))
 
+    def delete_all(self, keys: Iterable[str]) -> None:
+        wanted = list(keys)
+        for start in range(0, len(wanted), _KEYS_A_DELETION):
+            named: list[Any] = [{"Key": self._key(key)} for key in wanted[start : start + _KEYS_A_DELETION]]
+            with self._talking(wanted[start]):
+                answer = self._client.delete_objects(Bucket=self.bucket, Delete={"Objects": named, "Quiet": True})
+            for failure in answer.get("Errors", ()):
+                refused = failure.get("Code") in ("AccessDenied", "Forbidden")
+                kind = StoreNotWritable if refused else StoreUnavailable
+                raise kind(f"{self.uri} did not delete {self._own(failure['Key'])} ({failure.get('Code')})")
+
+    def unfinished(self, prefix: str) -> Iterator[UnfinishedUpload]:
+        with self._talking(prefix):
+            pages = self._client.get_paginator("list_multipart_uploads").paginate(
+                Bucket=self.bucket, Prefix=self._key(prefix)
+            )
+            for page in pages:
+                for upload in page.get("Uploads", ()):
+                    started_at = upload["Initiated"].astimezone(UTC)
+                    yield UnfinishedUpload(self._own(upload["Key"]), upload["UploadId"], started_at)
+
+    def discard(self, upload: UnfinishedUpload) -> None:
+        try:
+            with self._talking(upload.key):
+                self._client.abort_multipart_upload(
+                    Bucket=self.bucket, Key=self._key(upload.key), UploadId=upload.handle
+                )
+        except _Absent:
+            return
+
+    def clock(self) -> datetime:
+        try:
+            headers = self._client.head_bucket(Bucket=self.bucket)["ResponseMetadata"]["HTTPHeaders"]
+        except ClientError as error:  # a refusal is dated too, also one for the sake of our own clock
+            headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+        except BotoCoreError as error:
+            raise StoreUnavailable(f"{self.uri} did not answer: {error}") from error
+        if "date" not in headers:
+            raise StoreUnavailable(f"{self.uri} does not date its answers")
+        return parsedate_to_datetime(headers["date"]).astimezone(UTC)
+
     def _key(self, key: str) -> str:
         return f"{self.prefix}/{key}" if self.prefix else key
+
+    def _own(self, key: str) -> str:
+        """A bucket's key as ours."""
+        return key[len(self.prefix) + 1 :] if self.prefix else key
 
     @contextmanager
     def _talking(self, key: str) -> Iterator[None]:
@@ -91,25 +146,44 @@ class S3Store:
         try:
             yield
         except ClientError as error:
-            code = str(error.response.get("Error", {}).get("Code", ""))
-            status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-            if code in ("PreconditionFailed", "ConditionalRequestConflict") or status in (409, 412):
-                raise PreconditionFailed(key) from error
-            if code == "NoSuchBucket":
-                raise StoreNotWritable(f"bucket {self.bucket} does not exist: create it, or name another") from error
-            if code in ("NoSuchKey", "NotFound", "404") or status == 404:
-                raise _Absent from error
-            if status in (401, 403):
-                raise StoreNotWritable(
-                    f"{self.uri} refused {key} ({code}): check its credentials and policy"
-                ) from error
-            raise StoreUnavailable(f"{self.uri} failed on {key} ({code or status}): try again") from error
+            raise self._meaning(error, key) from error
         except BotoCoreError as error:
             raise StoreUnavailable(f"{self.uri} did not answer for {key}: {error}") from error
-        except boto3.exceptions.S3UploadFailedError as error:
-            refused = any(code in str(error) for code in ("AccessDenied", "NoSuchBucket", "Forbidden"))
-            kind = StoreNotWritable if refused else StoreUnavailable
-            raise kind(f"cannot write {key} to {self.uri}: {error}") from error
+        except Boto3Error as error:  # of files: what went wrong stands behind it
+            cause = error.__context__
+            if isinstance(cause, ClientError):
+                raise self._meaning(cause, key) from error
+            raise StoreUnavailable(f"{self.uri} did not answer for {key}: {error}") from error
+
+    def _meaning(self, error: ClientError, key: str) -> Exception:
+        """What an answer of the store comes to."""
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        answer: dict[str, Any] = {**error.response.get("ResponseMetadata", {})}
+        status = int(answer.get("HTTPStatusCode", 0))
+        if code in ("PreconditionFailed", "ConditionalRequestConflict") or status in (409, 412):
+            return PreconditionFailed(key)
+        if code == "NoSuchBucket":
+            return StoreNotWritable(f"bucket {self.bucket} does not exist: create it, or name another")
+        if code in ("NoSuchKey", "NoSuchUpload", "NotFound", "404") or status == 404:
+            return _Absent()
+        if status in (401, 403):
+            off_s = _clock_difference_s(answer)
+            if code == "RequestTimeTooSkewed" or abs(off_s) > _CLOCK_TOLERANCE_S:
+                return ClockOff(
+                    f"{self.uri} refused {key}: this host's clock is {abs(off_s):.0f} s "
+                    f"{'ahead of' if off_s > 0 else 'behind'} the store's: set it, and keep it set (NTP)"
+                )
+            return StoreNotWritable(f"{self.uri} refused {key} ({code}): check its credentials and policy")
+        return StoreUnavailable(f"{self.uri} failed on {key} ({code or status}): try again")
+
+
+def _clock_difference_s(answer: dict[str, Any]) -> float:
+    """By how much this host's clock is ahead of the store's, as the answer's Date tells; 0 where it does not."""
+    try:
+        theirs = parsedate_to_datetime(answer["HTTPHeaders"]["date"])
+    except (KeyError, ValueError):
+        return 0.0
+    return (datetime.now(UTC) - theirs).total_seconds()
 
 
 class _Absent(Exception):

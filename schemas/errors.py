@@ -14,7 +14,6 @@ ShopLensError
 │   └── PointerMoved            another publisher moved CURRENT first
 └── Misconfigured               exit 78: a person must change something first
     ├── StoreNotWritable        no permission, no space, or no such bucket
-    ├── ClockSkewed             this machine's clock is further from the store's than the store allows
     ├── ClockOff                the store does not accept this host's time
     ├── SchemaTooNew            a table or file was written by a newer release
     ├── EncoderMismatch         a model is not the one that made the vectors
@@ -116,10 +115,6 @@ class Misconfigured(ShopLensError):
 
 
 class StoreNotWritable(Misconfigured):
-    pass
-
-
-class ClockSkewed(Misconfigured):
     pass
 
 

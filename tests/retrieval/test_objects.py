@@ -1,7 +1,9 @@
 import os
 import threading
+from datetime import timedelta
 from pathlib import Path
 
+import boto3
 import pytest
 
 from retrieval.objects import FolderStore, ObjectStore, open_store
@@ -81,6 +83,62 @@ def test_files_go_up_and_come_down_and_are_listed_in_order(store: ObjectStore, t
     assert (tmp_path / "down").read_bytes() == b"x" * 100_000
     store.delete("builds/a")
     assert list(store.keys("builds/")) == ["builds/b/index"]
+
+
+def test_a_listing_knows_sizes_and_ages_by_the_store_s_clock(store: ObjectStore) -> None:
+    before = store.clock()
+    store.put("builds/a", b"123")
+    (entry,) = store.entries("builds/")
+    assert (entry.key, entry.bytes) == ("builds/a", 3)
+    assert entry.modified_at.utcoffset() == timedelta(0)
+    a_tick = timedelta(seconds=1)  # S3 dates its answers in whole seconds
+    assert before - a_tick <= entry.modified_at <= store.clock() + a_tick
+
+
+def test_many_objects_go_at_once_and_absent_ones_do_not_matter(store: ObjectStore) -> None:
+    for number in range(5):
+        store.put(f"images/{number}", b"x")
+    store.delete_all(["images/0", "images/absent", "images/3"])
+    assert list(store.keys("images/")) == ["images/1", "images/2", "images/4"]
+    store.delete_all([])
+
+
+def test_a_folder_store_forgets_folders_that_it_emptied(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path / "store")
+    store.put("deltas/d/manifest.json", b"1")
+    store.put("deltas/e", b"1")
+    store.delete_all(["deltas/d/manifest.json"])
+    assert [path.name for path in (tmp_path / "store/deltas").iterdir()] == ["e"]
+
+
+def test_what_a_dead_writer_left_in_a_folder_is_found_and_freed(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path / "store")
+    store.put("builds/b/vectors.f16", b"whole")
+    (tmp_path / "store/builds/b/.vectors.f16.123.partial").write_bytes(b"ha")
+    (tmp_path / "store/builds/b/.manifest.json.ab12_xyz").write_bytes(b"{")
+    left = list(store.unfinished("builds/"))
+    assert sorted(upload.key for upload in left) == ["builds/b/manifest.json", "builds/b/vectors.f16"]
+    for upload in left:
+        store.discard(upload)
+    assert [path.name for path in (tmp_path / "store/builds/b").iterdir()] == ["vectors.f16"]
+
+
+@pytest.mark.full
+def test_what_a_dead_writer_left_in_a_bucket_is_found_and_freed(s3_bucket: str) -> None:
+    store = S3Store(s3_bucket, "shop")
+    begun = boto3.client("s3").create_multipart_upload(Bucket=s3_bucket, Key="shop/builds/b/vectors.f16")
+    (upload,) = store.unfinished("builds/")
+    assert (upload.key, upload.handle) == ("builds/b/vectors.f16", begun["UploadId"])
+    store.discard(upload)
+    assert list(store.unfinished("builds/")) == []
+    store.discard(upload)
+
+
+def test_an_upload_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path / "store")
+    with pytest.raises(FileNotFoundError):
+        store.upload(tmp_path / "absent", "builds/b/vectors.f16")
+    assert list(store.unfinished("")) == []
 
 
 def test_a_key_cannot_leave_the_folder(tmp_path: Path) -> None:
