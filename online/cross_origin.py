@@ -4,7 +4,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from flask import Flask, Response, request
+from flask import Flask, Response
+from flask_cors import CORS
 
 from schemas.errors import Misconfigured
 
@@ -13,9 +14,9 @@ CREDENTIALS = "SHOPLENS_CORS_CREDENTIALS"
 EVERYBODY = "*"
 PREFLIGHT_MAX_AGE_S = 600
 
-_METHODS = "GET, POST"
-_ASKED_HEADERS = "Authorization, Content-Type, X-API-Key, X-Request-ID"
-_TOLD_HEADERS = "X-Request-ID, Retry-After, RateLimit, RateLimit-Policy, WWW-Authenticate"
+METHODS = ("GET", "POST")
+ASKED_HEADERS = ("Authorization", "Content-Type", "X-API-Key", "X-Request-ID")
+TOLD_HEADERS = ("X-Request-ID", "Retry-After", "RateLimit", "RateLimit-Policy", "WWW-Authenticate")
 _ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(:[0-9]{1,5})?")
 
 
@@ -44,34 +45,28 @@ class CrossOrigin:
             raise Misconfigured(f"{CREDENTIALS} is yes, so {ORIGINS} must name each origin: {EVERYBODY} is not enough")
         return cls(origins, credentials == "yes")
 
-    def headers_for(self, origin: str) -> dict[str, str]:
-        """What an answer to a page of that origin carries; nothing where the page may not read it."""
-        allowed = EVERYBODY if EVERYBODY in self.origins else origin
-        if allowed not in self.origins:
-            return {}
-        headers = {"Access-Control-Allow-Origin": allowed, "Access-Control-Expose-Headers": _TOLD_HEADERS}
-        return {**headers, "Access-Control-Allow-Credentials": "true"} if self.credentials else headers
-
 
 def allow_origins(app: Flask, allowed: CrossOrigin) -> None:
-    """Answer preflights, and tell browsers who may read an answer. Call it before `admit_requests`: a preflight has
-    no key."""
-
-    @app.before_request
-    def answer_preflight() -> Response | None:
-        if request.method != "OPTIONS" or "Access-Control-Request-Method" not in request.headers:
-            return None
-        answer = Response(status=204)
-        if allowed.headers_for(request.headers.get("Origin", "")):
-            answer.headers["Access-Control-Allow-Methods"] = _METHODS
-            answer.headers["Access-Control-Allow-Headers"] = _ASKED_HEADERS
-            answer.headers["Access-Control-Max-Age"] = str(PREFLIGHT_MAX_AGE_S)
-        return answer
+    """Answer preflights, and tell browsers who may read an answer, an error too. A preflight has no key."""
+    if not allowed.origins:
+        return
+    everybody = EVERYBODY in allowed.origins
+    CORS(
+        app,
+        # As patterns: of plain text Flask-CORS would take the brackets of an IPv6 address for one.
+        origins=EVERYBODY if everybody else [re.compile(re.escape(origin) + r"\Z") for origin in allowed.origins],
+        methods=METHODS,
+        allow_headers=ASKED_HEADERS,
+        expose_headers=TOLD_HEADERS,
+        supports_credentials=allowed.credentials,
+        max_age=PREFLIGHT_MAX_AGE_S,
+        send_wildcard=everybody,
+        always_send=False,
+        vary_header=False,
+    )
 
     @app.after_request
-    def tell(answer: Response) -> Response:
-        if not allowed.origins:
-            return answer
+    def depends_on_origin(answer: Response) -> Response:
+        """Flask-CORS says so only to those who may: a cache would hand what another site got to the shop's page."""
         answer.vary.add("Origin")
-        answer.headers.update(allowed.headers_for(request.headers.get("Origin", "")))
         return answer

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("torch", "pyspark", "delta", "airflow", "open_clip", "timm", "transformers", "pandas", "openvino", "onnx")
 ALLOWED = {
-    "schemas", "retrieval", "online", "click", "faiss", "filelock", "flask", "flask_openapi3",
+    "schemas", "retrieval", "online", "click", "faiss", "filelock", "flask", "flask_cors", "flask_openapi3",
     "flask_openapi3_swagger", "itsdangerous", "gunicorn", "limits", "numpy", "opentelemetry", "PIL", "prometheus_client", "pyarrow", "pydantic", "structlog", "werkzeug",
 }  # fmt: skip
 
