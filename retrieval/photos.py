@@ -164,11 +164,12 @@ def _refuse_bombs(opened: Image.Image, data: bytes, source_format: str, limits: 
 
 
 def _orientation(opened: Image.Image) -> int:
-    """The EXIF orientation, 1 to 8; unreadable EXIF counts as upright, since the pixels may still be good."""
+    """The EXIF orientation, 1 to 8; what cannot be read or means nothing is upright, since the pixels may still be good."""
     try:
-        return int(opened.getexif().get(_ORIENTATION_TAG, 1))
+        orientation = int(opened.getexif().get(_ORIENTATION_TAG, 1))
     except Exception:
         return 1
+    return orientation if orientation in _UPRIGHT else 1
 
 
 def _to_rgb(opened: Image.Image) -> Image.Image:

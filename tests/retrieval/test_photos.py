@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from retrieval.photos import PhotoLimits, decode_photo, encode_stored, encode_thumbnail, photo_format
+from retrieval.photos import PhotoLimits, decode_oriented, decode_photo, encode_stored, encode_thumbnail, photo_format
 from schemas.errors import PhotoRejected
 from schemas.reasons import PhotoReason
 
@@ -48,6 +48,14 @@ def test_a_photo_is_known_by_its_content_not_by_its_name() -> None:
 def test_the_three_formats_give_rgb_of_the_same_size(image_format: str) -> None:
     photo = decode_photo(encoded(gradient(), image_format))
     assert (photo.mode, photo.size, photo.info) == ("RGB", (48, 32), {})
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 40_000])
+def test_an_orientation_that_means_nothing_is_upright(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    photo, found = decode_oriented(encoded(gradient(), exif=exif))
+    assert (photo.size, found) == ((48, 32), 1)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
