@@ -3,6 +3,8 @@
 [source]
 format = "csv"                      # csv, jsonl, parquet or postgresql
 path = "catalog.csv"                # relative to the catalog folder; a Spark path or glob
+delimiter = ","                     # csv only: ";", "\\t" or whatever one sign stands between fields
+encoding = "utf-8"                  # csv only
 table = "shop.products"             # postgresql only; a table or a (query)
 
 [columns]                           # ours = theirs; text with {braces} is a template over their columns
@@ -35,6 +37,11 @@ MAPPED_COLUMNS = (
     "group_id", "created_at", "updated_at", "deleted",
 )  # fmt: skip
 
+_KEYS = {
+    "source": ("format", "path", "table", "delimiter", "encoding"),
+    "images": ("columns", "column", "separator", "template", "base"),
+}
+
 _FIELD = re.compile(r"\{([^{}]+)\}")
 
 
@@ -61,6 +68,7 @@ class CatalogMapping:
     images: ImageLinks
     attributes: dict[str, str] = field(default_factory=dict)
     defaults: dict[str, str | float | bool] = field(default_factory=dict)
+    delimiter: str = ","
 
     @property
     def source_columns(self) -> tuple[str, ...]:
@@ -100,6 +108,9 @@ def parse_mapping(document: dict[str, Any], name: str) -> CatalogMapping:
     source_format = str(source.get("format", "csv"))
     if source_format not in SOURCE_FORMATS:
         raise MappingInvalid(f"{name}: source.format is {source_format!r}, not one of {', '.join(SOURCE_FORMATS)}")
+    delimiter = source.get("delimiter", ",")
+    if not isinstance(delimiter, str) or len(delimiter) != 1:
+        raise MappingInvalid(f"{name}: source.delimiter is {delimiter!r}: write the one sign between fields, in quotes")
     if source_format == "postgresql" and not source.get("table"):
         raise MappingInvalid(f"{name}: source.table is needed for postgresql")
     for ours in columns:
@@ -120,6 +131,7 @@ def parse_mapping(document: dict[str, Any], name: str) -> CatalogMapping:
         images=_image_links(_section(document, "images", name), name),
         attributes=_text_values(document.get("attributes", {}), name, "attributes"),
         defaults=defaults,
+        delimiter=delimiter,
     )
 
 
@@ -127,6 +139,8 @@ def _section(document: dict[str, Any], key: str, name: str) -> dict[str, Any]:
     section = document.get(key)
     if not isinstance(section, dict):
         raise MappingInvalid(f"{name}: section [{key}] is missing")
+    if unknown := sorted(set(section) - set(_KEYS.get(key, section))):
+        raise MappingInvalid(f"{name}: {key}.{unknown[0]} is unknown: use one of {', '.join(_KEYS[key])}")
     return section
 
 

@@ -22,6 +22,7 @@ UNREADABLE = "_unreadable"
 
 _CORRUPT = "_corrupt"
 _JDBC_ROWS_AT_ONCE = "10000"
+_DELIMITERS = {",": ",", ";": ";", "\t": "\\t", "|": "|"}
 
 
 def read_source(spark: SparkSession, place: CatalogPlace, mapping: CatalogMapping) -> DataFrame:
@@ -63,15 +64,26 @@ def named(column: str) -> Column:
 
 def _read_csv(spark: SparkSession, path: str, mapping: CatalogMapping) -> DataFrame:
     encoding = _charset(spark, mapping.encoding)
-    options = {"header": "true", "multiLine": "true", "escape": '"', "encoding": encoding}
+    options = {"header": "true", "multiLine": "true", "escape": '"', "encoding": encoding, "sep": mapping.delimiter}
     header = [name for name in spark.read.options(**options).csv(path).columns if name]
     if not header:
         raise BadData(f"{path} is empty: a CSV file needs a line of column names")
+    _refuse_other_delimiter(header, path, mapping)
     schema = StructType()
     for name in [*header, _CORRUPT]:
         schema.add(name, StringType())
     # enforceSchema=false compares every file's header; with it, a second file in another order lands shifted.
     return spark.read.options(**options, columnNameOfCorruptRecord=_CORRUPT, enforceSchema="false").csv(path, schema)
+
+
+def _refuse_other_delimiter(header: list[str], path: str, mapping: CatalogMapping) -> None:
+    """A header that is one name with other signs in it says which one the mapping should name."""
+    if len(header) == 1 and len(mapping.source_columns) > 1:
+        for sign, written in _DELIMITERS.items():
+            if sign != mapping.delimiter and sign in header[0]:
+                raise MappingInvalid(
+                    f'{path} has {written} between its fields: write delimiter = "{written}" in [source]'
+                )
 
 
 def _charset(spark: SparkSession, encoding: str) -> str:

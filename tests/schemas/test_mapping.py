@@ -32,6 +32,9 @@ def test_templates_name_every_column_in_braces() -> None:
         ({"images": {"column": "a", "template": "{a}.jpg"}}, "exactly one of"),
         ({"defaults": {"pric": 1}}, "defaults.pric is unknown"),
         ({"extra": {}}, "unknown section [extra]"),
+        ({"source": {"format": "csv", "delimeter": ";"}}, "source.delimeter is unknown"),
+        ({"source": {"format": "csv", "delimiter": "||"}}, "write the one sign between fields"),
+        ({"images": {"colum": "photo"}}, "images.colum is unknown"),
     ],
 )
 def test_a_mapping_that_does_not_fit_says_which_key_and_why(change: dict, says: str) -> None:

@@ -1,5 +1,6 @@
 """CSV, JSONL, Parquet and a real PostgreSQL, as shops export them and as they should not."""
 
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,25 @@ def test_csv_may_have_a_byte_order_mark_quotes_line_breaks_and_names_in_any_case
     content = '\ufeffSKU, Name ,cost,PHOTO,more\r\n1,"a ""big"" coat\nin wool",10,a.jpg,x\r\n\r\n2,"","1,50",b.jpg,\r\n'
     rows = by_id(read_csv(spark, tmp_path, content.encode()))
     assert rows == {"1": ('a "big" coat\nin wool', "10", "a.jpg"), "2": (None, "1,50", "b.jpg")}
+
+
+def test_csv_may_be_delimited_by_semicolons_or_tabs_and_compressed(spark: SparkSession, tmp_path: Path) -> None:
+    semicolons = csv_mapping(source={"format": "csv", "path": "catalog.csv.gz", "delimiter": ";"})
+    content = b'sku;name;cost;photo\n1;"a; b";"1,50";a.jpg\n'
+    rows = by_id(read_source(spark, write(tmp_path, "catalog.csv.gz", gzip.compress(content)), semicolons))
+    assert rows == {"1": ("a; b", "1,50", "a.jpg")}
+    tabs = csv_mapping(source={"format": "csv", "path": "catalog.tsv", "delimiter": "\t"})
+    rows = by_id(read_source(spark, write(tmp_path, "catalog.tsv", b"sku\tname\tcost\tphoto\n1\ta\t2\ta.jpg\n"), tabs))
+    assert rows == {"1": ("a", "2", "a.jpg")}
+
+
+@pytest.mark.parametrize(("sign", "written"), [(b";", ";"), (b"\t", r"\t")])
+def test_csv_with_another_delimiter_says_what_to_write(
+    spark: SparkSession, tmp_path: Path, sign: bytes, written: str
+) -> None:
+    with pytest.raises(MappingInvalid) as caught:
+        read_csv(spark, tmp_path, sign.join([b"sku", b"name", b"cost", b"photo"]) + b"\n")
+    assert f'write delimiter = "{written}" in [source]' in str(caught.value)
 
 
 def test_csv_rows_with_too_few_or_too_many_fields_are_unreadable(spark: SparkSession, tmp_path: Path) -> None:
