@@ -13,6 +13,8 @@ PIPELINE := .venv/pipeline/bin
 AIRFLOW := .venv/airflow/bin
 ONLINE := .venv/online/bin
 PYTEST_ARGUMENTS ?=
+FUZZ_SECONDS ?= 600
+FUZZED ?= photos questions
 
 # What `make demo` takes: ONCE=1, CATALOG=folder MAPPING=file, PRODUCTS=600, PORT=8080, AIRFLOW_PORT=8081, CATALOG_PORT=8082
 DEMO_ARGUMENTS := $(if $(ONCE),--once) $(if $(CATALOG),--catalog $(CATALOG)) $(if $(MAPPING),--mapping $(MAPPING)) \
@@ -67,6 +69,7 @@ lock: $(UV) ## make the lock files from setup.cfg again
 	  if [ $$name = pipeline ]; then extras+=" --extra web"; fi
 	  $(UV) pip compile --quiet --no-header --generate-hashes --python-version 3.11 setup.cfg $$extras -o locks/$$name.txt
 	done
+	$(UV) pip compile --quiet --no-header --generate-hashes --python-version 3.11 setup.cfg --extra online --extra fuzz -c locks/online.txt -o locks/fuzz.txt
 
 .PHONY: demo
 demo: ports $(STAMPS) .jars/local/.archived ## run everything on a generated catalog, or CATALOG=folder MAPPING=file
@@ -83,13 +86,13 @@ lint: $(STAMPS) ## ruff
 .PHONY: types
 types: $(STAMPS) ## mypy, in the environment of each package
 	@$(PIPELINE)/mypy schemas retrieval spark_jobs demo bench tests/architecture tests/schemas tests/retrieval tests/spark_jobs tests/demo tests/bench tests/e2e tests/web
-	$(ONLINE)/mypy online tests/online
+	$(ONLINE)/mypy online tests/online tests/fuzz
 	$(AIRFLOW)/mypy dags tests/dags
 
 .PHONY: test-fast
 test-fast: $(STAMPS) ## the fast tier: no JVM, no server
-	@$(PIPELINE)/pytest -q -m "not full and not gpu and not aws" --ignore tests/online --ignore tests/dags $(PYTEST_ARGUMENTS)
-	$(ONLINE)/pytest -q -m "not full" tests/online $(PYTEST_ARGUMENTS)
+	@$(PIPELINE)/pytest -q -m "not full and not gpu and not aws" --ignore tests/online --ignore tests/fuzz --ignore tests/dags $(PYTEST_ARGUMENTS)
+	$(ONLINE)/pytest -q -m "not full" tests/online tests/fuzz $(PYTEST_ARGUMENTS)
 	$(AIRFLOW)/pytest -q -m "not full" tests/dags $(PYTEST_ARGUMENTS)
 
 .PHONY: test-full
@@ -98,7 +101,7 @@ test-full: $(STAMPS) .jars/local/.archived ## the full tier: Spark, servers, a s
 	failed=
 	$(AIRFLOW)/pytest -q -m "full" tests/dags $(PYTEST_ARGUMENTS) > test-output/airflow.log 2>&1 & airflow=$$!
 	trap 'kill $$airflow 2>/dev/null; exit 130' INT TERM
-	$(PIPELINE)/pytest -q -m "full and not gpu and not aws" --ignore tests/online --ignore tests/dags $(PYTEST_ARGUMENTS) || failed=1
+	$(PIPELINE)/pytest -q -m "full and not gpu and not aws" --ignore tests/online --ignore tests/fuzz --ignore tests/dags $(PYTEST_ARGUMENTS) || failed=1
 	$(ONLINE)/pytest -q -m "full" tests/online $(PYTEST_ARGUMENTS) || failed=1
 	echo "make: the scheduler's tests, which ran beside these (test-output/airflow.log)"
 	wait $$airflow || failed=1
@@ -110,6 +113,20 @@ client: $(STAMPS) ## make a typed Python client from the OpenAPI document, into 
 	@mkdir -p build
 	$(ONLINE)/python -m online.print_document > build/openapi.json
 	PATH=$(CURDIR)/$(PIPELINE):$$PATH $(PIPELINE)/openapi-python-client generate --path build/openapi.json --config online/client.yaml --meta uv --output-path build/client --overwrite
+
+.tools/fuzz/.installed: locks/fuzz.txt | $(UV)
+	@echo "make: installing the environment that fuzzes"
+	[ -x .tools/fuzz/bin/python ] || $(UV) venv --quiet --python $(PYTHON) .tools/fuzz
+	$(UV) pip sync --quiet --python .tools/fuzz/bin/python --require-hashes locks/fuzz.txt
+	touch $@
+
+.PHONY: fuzz
+fuzz: .tools/fuzz/.installed ## atheris against the photo decoder and POST /search: FUZZ_SECONDS=600 each
+	@for target in $(FUZZED); do
+	  echo "make: fuzzing $$target for $(FUZZ_SECONDS) s; what it finds goes to test-output/fuzz"
+	  mkdir -p test-output/fuzz/$$target
+	  OMP_NUM_THREADS=1 .tools/fuzz/bin/python -m tests.fuzz.fuzz_$$target -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=1024 -artifact_prefix=test-output/fuzz/ -print_final_stats=1 test-output/fuzz/$$target tests/fuzz/seeds/$$target
+	done
 
 .PHONY: soak
 soak: $(STAMPS) .jars/local/.archived ## the full tier with its long repetitions

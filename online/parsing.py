@@ -61,6 +61,7 @@ def parse_search(request: Request) -> Question:
         files: dict[str, list[bytes]] = {}
         fields = _read_json(request, SearchRequest)
     elif request.mimetype in (MULTIPART, URLENCODED):
+        _refuse_nameless_parts(request)
         files = _read_files(request)
         fields = _read_form(request, SearchRequest)
     else:
@@ -107,6 +108,7 @@ def parse_click(request: Request) -> ClickRequest:
     if request.mimetype == JSON:
         return _read_json(request, ClickRequest)
     if request.mimetype in (MULTIPART, URLENCODED):
+        _refuse_nameless_parts(request)
         return _read_form(request, ClickRequest)
     raise _unsupported(request, JSON)
 
@@ -134,12 +136,18 @@ def _read_body(request: Request) -> bytes:
     return body
 
 
+def _refuse_nameless_parts(request: Request) -> None:
+    """Werkzeug reads a part without a name under None."""
+    if None in request.form or None in request.files:
+        raise _wrong_fields([FieldError(field="body", message="a part of the form has no name")])
+
+
 def _read_form(request: Request, model: type[Model]) -> Model:
     """A form has text only, so numbers are read from text. A field that is empty counts as not sent."""
     lists = [name for name in LIST_FIELDS if name in model.model_fields]
     twice = [name for name, values in request.form.lists() if len(values) > 1 and name not in lists]
     if twice:
-        raise _wrong_fields([FieldError(field=name, message="given more than once") for name in twice])
+        raise _wrong_fields([FieldError(field=name[:100], message="given more than once") for name in twice])
     given: dict[str, Any] = {name: value for name, value in request.form.items() if value.strip()}
     given |= {name: [value for value in request.form.getlist(name) if value] for name in lists if name in given}
     given |= {name: _read_part(name, given[name], part) for name, part in OBJECT_PARTS.items() if name in given}
@@ -163,7 +171,9 @@ def _read_part(name: str, text: str, model: type[BaseModel]) -> BaseModel:
 
 def _read_files(request: Request) -> dict[str, list[bytes]]:
     """The photos by field; a file field that was left empty, as browsers send it, counts as not sent."""
-    wrong = [FieldError(field=name, message="no file is taken here") for name in request.files if name not in FILES]
+    wrong = [
+        FieldError(field=name[:100], message="no file is taken here") for name in request.files if name not in FILES
+    ]
     wrong += [
         FieldError(field=name, message=f"must be a file part, with a filename; or send {name}_base64")
         for name in FILES

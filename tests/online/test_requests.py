@@ -136,6 +136,14 @@ def test_a_field_given_twice_is_named(client: FlaskClient) -> None:
     assert fields_of(client.post("/search", data={"text": "red", "k": ["1", "2"]})) == ["k"]
 
 
+@pytest.mark.parametrize("filename", ["", '; filename="photo.png"'])
+@pytest.mark.parametrize("path", ["/search", "/click"])
+def test_a_part_of_a_form_without_a_name_is_refused(client: FlaskClient, path: str, filename: str) -> None:
+    part = f"--x\r\nContent-Disposition: form-data{filename}\r\n\r\nred\r\n"
+    answer = client.post(path, data=f"{part}{part}--x--\r\n", content_type="multipart/form-data; boundary=x")
+    assert (answer.status_code, fields_of(answer)) == (422, ["body"])
+
+
 @pytest.mark.parametrize(
     ("filters", "field"),
     [
