@@ -1,14 +1,20 @@
-"""Deltas in the object store, under deltas/<id>/: sent, found, fetched and verified as `retrieval.stored_folders` does."""
+"""Deltas in the object store, under deltas/<id>/: sent, found, fetched and verified as `retrieval.stored_folders` does.
+
+The files of a delta never change. Its manifest's lineage (source versions and interval) moves forward where a later run
+finds the same difference at later versions: an operator who rolls back must know what it covers.
+"""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from retrieval.deltas import read_verified_delta
 from retrieval.objects import ObjectStore
 from retrieval.stored_folders import FolderKind
-from schemas.delta import DeltaManifest
+from schemas.delta import DeltaManifest, delta_key
+from schemas.errors import PreconditionFailed
 
+_LINEAGE_ATTEMPTS = 4
 _DELTAS = FolderKind(
     noun="delta",
     prefix="deltas",
@@ -31,18 +37,38 @@ class StoredDelta:
 def find_delta(store: ObjectStore, delta_id: str) -> DeltaManifest | None:
     """The manifest of a delta whose files are all in the store with the right sizes; None where it has no manifest.
 
-    Its lineage is that of the first run that found this difference: CURRENT says what it covers since.
     Raises Corrupt where a file is missing or cut short, SchemaTooNew.
     """
     return _DELTAS.find(store, delta_id)
 
 
 def upload_delta(store: ObjectStore, folder: Path) -> DeltaManifest:
-    """Send a verified folder and return the manifest that stands in the store: one that is there already stands.
+    """Send a verified folder and return the manifest that stands in the store.
 
+    One that is there already stands, and says from now on that it covers what the folder's manifest covers.
     Raises Corrupt where the folder is damaged, StoreNotWritable, StoreUnavailable.
     """
-    return _DELTAS.upload(store, folder)
+    made = read_verified_delta(folder)
+    standing = _DELTAS.upload(store, folder)
+    for _ in range(_LINEAGE_ATTEMPTS):
+        found = store.get(delta_key(standing.delta_id))
+        if found is None or not _is_later(made, standing):
+            break
+        later = replace(standing, source_versions=made.source_versions, interval_end=made.interval_end)
+        try:
+            store.put(delta_key(standing.delta_id), later.to_json(), if_match=found.etag)
+            return later
+        except PreconditionFailed:  # another run moved it: perhaps further than we would
+            standing = _DELTAS.find(store, standing.delta_id) or standing
+    return standing
+
+
+def _is_later(made: DeltaManifest, standing: DeltaManifest) -> bool:
+    """Whether the lineage goes forward in some table or the interval, and back in none."""
+    tables = made.source_versions.keys() | standing.source_versions.keys()
+    ahead = [made.source_versions.get(table, -1) - standing.source_versions.get(table, -1) for table in tables]
+    is_newer = max(ahead, default=0) > 0 or made.interval_end > standing.interval_end
+    return is_newer and min(ahead, default=0) >= 0 and made.interval_end >= standing.interval_end
 
 
 def fetch_delta(store: ObjectStore, delta_id: str, cache_folder: Path) -> Path:

@@ -73,14 +73,19 @@ def product_photos(sources: Sources) -> DataFrame:
     )
 
 
-def index_rows(sources: Sources, photos: DataFrame) -> DataFrame:
-    """The item columns with `vector` (array of float) and `runtime`, one row for each product and photo."""
+def item_rows(sources: Sources, photos: DataFrame) -> DataFrame:
+    """The item columns, one row for each product and photo, whether it has a vector or not."""
     attributes = sources.products.select(
         "product_id", F.coalesce("group_id", "product_id").alias("group_id"), "title", "brand", "category", "colour",
         "price", "currency", "in_stock", "attributes", F.coalesce("created_at", "first_seen").alias("created_at"),
     )  # fmt: skip
+    return photos.join(attributes, "product_id").select(*ITEM_NAMES)
+
+
+def index_rows(sources: Sources, photos: DataFrame) -> DataFrame:
+    """The item columns with `vector` (array of float) and `runtime`, one row for each product and photo."""
     vectors = sources.vectors.select(F.col("content_sha256").alias("image_id"), "runtime", "vector")
-    return photos.join(attributes, "product_id").join(vectors, "image_id").select(*ITEM_NAMES, "vector", "runtime")
+    return item_rows(sources, photos).join(vectors, "image_id").select(*ITEM_NAMES, "vector", "runtime")
 
 
 def describe_rows(rows: DataFrame) -> DataFrame:

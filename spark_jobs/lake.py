@@ -4,7 +4,7 @@ import logging
 import random
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from delta.tables import DeltaTable
 from py4j.protocol import Py4JError
@@ -19,9 +19,18 @@ log = logging.getLogger("shoplens")
 Result = TypeVar("Result")
 
 _SCHEMA_PROPERTY = "shoplens.schema"
+_FEED_PROPERTY = "delta.enableChangeDataFeed"
 _MERGE_ATTEMPTS = 6
 _CONFLICTS = ("ConcurrentModification", "ConcurrentAppend", "ConcurrentDelete", "ConcurrentTransaction",
               "ConcurrentWrite", "MetadataChanged", "ProtocolChanged", "DELTA_CONCURRENT")  # fmt: skip
+
+
+class Snapshot(NamedTuple):
+    """The newest Delta version of a table, our schema version in it, and whether its change feed is on."""
+
+    version: int
+    schema: int
+    has_feed: bool
 
 
 class Lake:
@@ -45,9 +54,11 @@ class Lake:
             with plain_refusals(path):
                 if not DeltaTable.isDeltaTable(self.spark, path):
                     self._create(table)
-            found = self._snapshot(path)[1]
-            if found > LAKE_VERSION:
-                raise SchemaTooNew(path, found, LAKE_VERSION)
+            found = self._snapshot(path)
+            if found.schema > LAKE_VERSION:
+                raise SchemaTooNew(path, found.schema, LAKE_VERSION)
+            if table.change_feed and not found.has_feed:
+                self._switch_feed_on(path)
             self._ensured.add(path)
         return DeltaTable.forPath(self.spark, path)
 
@@ -65,7 +76,7 @@ class Lake:
     def version(self, table: Table) -> int:
         """The newest Delta version."""
         self.ensure(table)
-        return self._snapshot(self.path(table))[0]
+        return self._snapshot(self.path(table)).version
 
     def _create(self, table: Table) -> None:
         self._clear_half_made(table)
@@ -74,7 +85,7 @@ class Lake:
             builder = builder.addColumn(column.name, column.sql_type, nullable=column.nullable, comment=column.comment)
         properties = {_SCHEMA_PROPERTY: str(LAKE_VERSION), **table.properties}
         if table.change_feed:
-            properties["delta.enableChangeDataFeed"] = "true"
+            properties[_FEED_PROPERTY] = "true"
         for key, value in properties.items():
             builder = builder.property(key, value)
         builder.execute()
@@ -96,20 +107,37 @@ class Lake:
         if names and not any(entry.getPath().getName().endswith(".json") for entry in files.listStatus(log)):
             files.delete(log, True)
 
-    def _snapshot(self, path: str) -> tuple[int, int]:
-        """The newest Delta version and our schema version. Delta's own log object answers in some 10 ms; its SQL
-        (DESCRIBE DETAIL, DESCRIBE HISTORY) takes a Spark job each, which a job of seconds feels."""
+    def _switch_feed_on(self, path: str) -> None:
+        """For a table that an earlier release made without it. The feed begins here: what came before is not in it."""
+
+        def alter() -> None:
+            self.spark.sql(f"ALTER TABLE delta.`{path}` SET TBLPROPERTIES ('{_FEED_PROPERTY}' = 'true')")
+
+        retry_conflicts(alter)
+
+    def _snapshot(self, path: str) -> Snapshot:
+        """Delta's own log object answers in some 10 ms; its SQL (DESCRIBE DETAIL, DESCRIBE HISTORY) takes a Spark job
+        each, which a job of seconds feels."""
         jvm: Any = self.spark._jvm
         try:
             none = getattr(jvm.scala, "None$").__getattr__("MODULE$")
             log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(self.spark._jsparkSession, path)
             snapshot = log.update(False, none, none)
-            written = snapshot.metadata().configuration().get(_SCHEMA_PROPERTY)
-            return int(snapshot.version()), int(written.get()) if written.isDefined() else 0
+            properties = snapshot.metadata().configuration()
+            written, feed = properties.get(_SCHEMA_PROPERTY), properties.get(_FEED_PROPERTY)
+            return Snapshot(
+                version=int(snapshot.version()),
+                schema=int(written.get()) if written.isDefined() else 0,
+                has_feed=feed.isDefined() and str(feed.get()).lower() == "true",
+            )
         except (Py4JError, AttributeError):  # a Delta whose inside differs from 4.0's
             table = DeltaTable.forPath(self.spark, path)
-            version = int(table.history(1).collect()[0]["version"])
-            return version, int(table.detail().collect()[0]["properties"].get(_SCHEMA_PROPERTY, 0))
+            named = table.detail().collect()[0]["properties"]
+            return Snapshot(
+                version=int(table.history(1).collect()[0]["version"]),
+                schema=int(named.get(_SCHEMA_PROPERTY, 0)),
+                has_feed=str(named.get(_FEED_PROPERTY)).lower() == "true",
+            )
 
 
 def retry_conflicts(write: Callable[[], Result]) -> Result:

@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 from retrieval.objects import ObjectStore, open_store
 from retrieval.photos import decode_photo, encode_thumbnail
 from schemas.manifest import thumbnail_key
+from spark_jobs.session import broadcast_few
 
 _PARTITIONS_MAX = 64
 
@@ -25,8 +26,9 @@ def write_thumbnails(image_ids: DataFrame, images: DataFrame, store: ObjectStore
     try:
         missing, total = absent.count(), wanted.count()
         if missing:
-            stored = absent.join(images.select("content_sha256", "stored"), "content_sha256")
-            written = stored.mapInArrow(_writer(store.uri), "written BIGINT").agg(F.sum("written")).collect()[0][0]
+            # The bytes of the others are neither read nor shuffled.
+            stored = images.select("content_sha256", "stored").join(broadcast_few(absent, missing), "content_sha256")
+            written = stored.select("content_sha256", "stored").mapInArrow(_writer(store.uri), "written BIGINT").agg(F.sum("written")).collect()[0][0]
             return int(written or 0), total - missing
         return 0, total
     finally:

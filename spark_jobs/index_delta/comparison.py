@@ -1,6 +1,6 @@
 """What became of a base's rows: dead, changed, or as they were; and which rows are new. Rows are known by product and photo."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,6 +50,18 @@ def compare_items(base: pa.Table, now: pa.Table, product_ids: Collection[str] | 
         changed=kept[differs],
         changes=now.take(pa.array(match[differs])).select(ITEMS_SCHEMA.names),
         new=now.take(pa.array(new)).select(ITEMS_SCHEMA.names),
+    )
+
+
+def combine(parts: Sequence[Comparison]) -> Comparison:
+    """One comparison of those of different products with the same base. There must be one at least."""
+    changed = np.concatenate([part.changed for part in parts])
+    order = np.argsort(changed, kind="stable")
+    return Comparison(
+        dead=np.sort(np.concatenate([part.dead for part in parts])),
+        changed=changed[order],
+        changes=pa.concat_tables([part.changes for part in parts]).take(pa.array(order)),
+        new=pa.concat_tables([part.new for part in parts]),
     )
 
 

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from retrieval import publishing
 from retrieval.objects import FolderStore, ObjectStore, StoredObject, open_store
-from retrieval.publishing import Published, publish, read_pointer, release, rollback
+from retrieval.publishing import Published, publish, publish_deltas, read_pointer, release, rollback
 from retrieval.s3_objects import S3Store
+from schemas.delta import DeltaManifest, delta_key
 from schemas.errors import BadData, PointerMoved, PublishingHeld, StoreUnavailable
 from schemas.manifest import Manifest, SearchParameters, build_key
 from schemas.pointer import HISTORY_LENGTH, POINTER_KEY, Pointer, Served
@@ -103,8 +104,17 @@ def test_a_build_that_is_not_in_the_store_cannot_go_live(store: FolderStore) -> 
     assert read_pointer(store) is None
 
 
+def put_delta(store: ObjectStore, build_id: str, delta_id: str, versions: dict[str, int]) -> str:
+    manifest = DeltaManifest(
+        delta_id=delta_id, base_build_id=build_id, model_id="m", model_fingerprint="f", dimension=2, base_rows=0,
+        rows=0, tombstones=0, changed=0, index_kind="exact", source_versions=versions, interval_end=DAYS[0], files={},
+    )  # fmt: skip
+    store.put(delta_key(delta_id), manifest.to_json())
+    return delta_id
+
+
 def test_rollback_goes_to_the_previous_build_and_holds_until_release(store: FolderStore) -> None:
-    publish_day(store, "a", 0)
+    publish_day(store, "a", 0, version=1)
     publish_day(store, "b", 1)
     pointer = rollback(store, by="ann", reason="odd results")
     assert (pointer.generation, pointer.live.build_id) == (3, "a")
@@ -119,7 +129,7 @@ def test_rollback_goes_to_the_previous_build_and_holds_until_release(store: Fold
 
 def test_rollback_goes_to_a_named_build_or_generation(store: FolderStore) -> None:
     for day, build_id in enumerate("abcd"):
-        publish_day(store, build_id, day)
+        publish_day(store, build_id, day, version=1)
     assert rollback(store, "b", by="ann").live.build_id == "b"
     assert rollback(store, "3", by="ann").live.build_id == "c"
     assert rollback(store, 1, by="ann").live.build_id == "a"
@@ -128,6 +138,83 @@ def test_rollback_goes_to_a_named_build_or_generation(store: FolderStore) -> Non
     store.delete(build_key("d"))
     with pytest.raises(BadData, match="no whole build d"):
         rollback(store, "d", by="ann")
+
+
+def test_rollback_takes_the_newest_delta_so_that_deleted_products_stay_deleted(store: FolderStore) -> None:
+    publish_day(store, "a", 0)
+    publish_day(store, "b", 1)
+    with pytest.raises(BadData, match=r"what was deleted since: run `python -m spark_jobs.build_delta --base a"):
+        rollback(store, by="ann")
+    put_delta(store, "a", "too-old", {"products": 0})
+    put_delta(store, "a", "a1", {"products": 1, "embeddings/m": 4})
+    assert rollback(store, by="ann").live == Served("a", "m", "a1")
+
+
+def test_what_was_live_becomes_previous_with_the_delta_that_the_publish_brings(store: FolderStore) -> None:
+    publish_day(store, "a", 0)
+    put_delta(store, "a", "a1", {"products": 1})
+    served = put_build(store, "b")
+    pointer = publish(store, served, DAYS[1], {"products": 1}, "night 1", deltas={"a": "a1"}).pointer
+    assert (pointer.live, pointer.previous) == (served, Served("a", "m", "a1"))
+    assert rollback(store, by="ann").live == Served("a", "m", "a1")
+    with pytest.raises(BadData, match="no whole delta ghost of build a"):
+        publish(store, served, DAYS[2], {"products": 2}, "night 2", deltas={"a": "ghost"})
+
+
+@pytest.fixture
+def two_bases(store: FolderStore) -> FolderStore:
+    """b is live, a previous; each has a delta at version 2 in the store."""
+    publish_day(store, "a", 0)
+    publish_day(store, "b", 1)
+    for build_id in "ab":
+        put_delta(store, build_id, f"{build_id}2", {"products": 2})
+    return store
+
+
+def test_an_hour_lays_a_delta_over_every_base_and_moves_none(two_bases: FolderStore) -> None:
+    before = current(two_bases)
+    done = publish_deltas(two_bases, {"a": "a2", "b": "b2"}, "20260102T030000Z", {"products": 2}, "hour 3")
+    pointer = current(two_bases)
+    assert (done.moved, done.pointer) == (True, pointer)
+    assert (pointer.live, pointer.previous) == (Served("b", "m", "b2"), Served("a", "m", "a2"))
+    assert (pointer.generation, pointer.interval_end) == (before.generation + 1, "20260102T030000Z")
+    assert (pointer.source_versions, pointer.history[0].live) == ({"products": 2}, pointer.live)
+    again = publish_deltas(two_bases, {"a": "a2", "b": "b2"}, "20260102T030000Z", {"products": 2}, "hour 3")
+    assert (again.moved, again.reason) == (False, "this publish made generation 3 before")
+    other = publish_deltas(two_bases, {"a": "a2", "b": "b2"}, "20260102T030000Z", {"products": 2}, "other")
+    assert (other.moved, other.reason) == (False, "nothing changed")
+
+
+def test_an_older_hour_keeps_the_newer_interval_and_older_tables_are_not_published(two_bases: FolderStore) -> None:
+    late = publish_deltas(two_bases, {"a": "a2", "b": "b2"}, DAYS[0], {"products": 2}, "late, with more in it")
+    assert (late.moved, late.pointer.interval_end) == (True, DAYS[1])
+    older = publish_deltas(two_bases, {"a": None, "b": None}, DAYS[5], {"products": 1}, "older tables")
+    assert (older.moved, older.reason) == (
+        False, "products at version 1 is older than 2, which CURRENT covers",
+    )  # fmt: skip
+    assert current(two_bases) == late.pointer
+
+
+def test_a_base_published_meanwhile_makes_the_hour_try_again(two_bases: FolderStore) -> None:
+    publish_day(two_bases, "c", 2, version=1)
+    standing = current(two_bases)
+    with pytest.raises(PointerMoved, match="names base c, published meanwhile: run build_delta again"):
+        publish_deltas(two_bases, {"a": "a2", "b": "b2"}, DAYS[2], {"products": 2}, "hour")
+    assert current(two_bases) == standing
+
+
+def test_an_hour_obeys_a_hold_and_needs_a_first_publish_and_whole_deltas(two_bases: FolderStore) -> None:
+    with pytest.raises(BadData, match="no whole delta b2 of build a"):
+        publish_deltas(two_bases, {"a": "b2", "b": "b2"}, DAYS[2], {"products": 2}, "the wrong base's")
+    publish_deltas(two_bases, {"a": "a2", "b": "b2"}, DAYS[1], {"products": 2}, "hour 1")
+    rollback(two_bases, by="ann")
+    assert current(two_bases).live == Served("a", "m", "a2")
+    with pytest.raises(PublishingHeld):
+        publish_deltas(two_bases, {"a": None, "b": None}, DAYS[3], {"products": 3}, "hour 2")
+    release(two_bases)
+    assert publish_deltas(two_bases, {"a": None, "b": None}, DAYS[3], {"products": 3}, "hour 2").moved
+    with pytest.raises(BadData, match="nothing was published"):
+        publish_deltas(FolderStore(two_bases.root / "empty"), {}, DAYS[0], {}, "x")
 
 
 def test_there_is_nothing_to_roll_back_to_at_first(store: FolderStore) -> None:

@@ -42,12 +42,15 @@ def test_what_is_sent_is_fetched_whole(base: Segment, store: FolderStore, tmp_pa
     assert [found.manifest for found in list_deltas(store)] == [made]
 
 
-def test_the_same_difference_in_a_later_hour_is_the_delta_that_stands(
+def test_the_same_difference_in_a_later_hour_is_the_delta_that_stands_and_covers_that_hour(
     base: Segment, store: FolderStore, tmp_path: Path
 ) -> None:
     first = upload_delta(store, tmp_path / make(base, tmp_path).delta_id)
     later = make(base, tmp_path / "later", "20260131T030000Z")
-    assert upload_delta(store, tmp_path / "later" / later.delta_id) == first
+    assert later.delta_id == first.delta_id
+    assert upload_delta(store, tmp_path / "later" / later.delta_id) == later
+    assert upload_delta(store, tmp_path / first.delta_id) == later  # an earlier hour, run again, takes nothing back
+    assert find_delta(store, first.delta_id) == later
 
 
 def test_a_file_that_went_missing_is_noticed_and_sent_again(base: Segment, store: FolderStore, tmp_path: Path) -> None:
