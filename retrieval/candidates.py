@@ -1,6 +1,7 @@
 """Candidates for k groups of variants: wider and wider searches, until k groups are among them or there are no more."""
 
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +9,6 @@ from numpy.typing import NDArray
 from retrieval.exact import Float32, Int64
 from retrieval.item_columns import Codes, Mask
 from retrieval.planner import Plan
-from retrieval.segments import Segment
 from schemas.manifest import SearchParameters
 
 WIDTHS = (500, 2_000)
@@ -38,8 +38,27 @@ class Candidates:
         return replace(self, scores=self.scores[:kept], rows=self.rows[:kept], complete=complete)
 
 
+class Searchable(Protocol):
+    """What candidates are found in: a `Segment`, or a `View` of one under a delta."""
+
+    @property
+    def rows(self) -> int: ...
+
+    @property
+    def live_rows(self) -> int: ...
+
+    @property
+    def live_mask(self) -> Mask | None: ...
+
+    def search_planned(
+        self, query: Float32, k: int, parameters: SearchParameters, rows: Int64 | None = None, probe_factor: int = 1
+    ) -> tuple[Float32, Int64, Plan]: ...
+
+    def scan(self, query: Float32, k: int, rows: Int64) -> tuple[Float32, Int64]: ...
+
+
 def find_candidates(
-    segment: Segment,
+    segment: Searchable,
     unit_vector: Float32,
     groups_wanted: int,
     groups: Codes,
@@ -52,8 +71,11 @@ def find_candidates(
     `groups` (rows,) numbers the group of each row; rows of `hidden_groups` are left out; `mask` (rows,) says which rows
     may be found at all.
     """
+    live = segment.live_mask
+    if mask is not None and live is not None:
+        mask = mask & live
     rows = None if mask is None else np.flatnonzero(mask).astype(np.int64)
-    matched = segment.manifest.rows if rows is None else len(rows)
+    matched = segment.live_rows if rows is None else len(rows)
     hidden = np.empty(0, np.int32) if hidden_groups is None else hidden_groups
     for step, width in enumerate(WIDTHS):
         scores, found, plan = segment.search_planned(
@@ -64,12 +86,12 @@ def find_candidates(
         scores, found = scores[kept], found[kept]
         if complete or _count(groups, found) >= groups_wanted:
             return Candidates(scores, found, replace(plan, candidates=len(found)), complete)
-    allowed = np.ones(segment.manifest.rows, dtype=bool) if mask is None else mask.copy()
+    allowed = next((known for known in (mask, live) if known is not None), np.ones(segment.rows, dtype=bool))
     return _scan_for_groups(segment, unit_vector, groups_wanted, groups, _without(allowed, groups, hidden), matched)
 
 
 def _scan_for_groups(
-    segment: Segment, unit_vector: Float32, groups_wanted: int, groups: Codes, allowed: Mask, matched: int
+    segment: Searchable, unit_vector: Float32, groups_wanted: int, groups: Codes, allowed: Mask, matched: int
 ) -> Candidates:
     """Score every allowed row, and again without the groups found, until there are enough groups or no more rows.
 
@@ -94,6 +116,7 @@ def _count(groups: Codes, rows: Int64) -> int:
 def _without(allowed: Mask, groups: Codes, refused: NDArray[np.int32]) -> Mask:
     if not len(refused):
         return allowed
-    table = np.zeros(int(groups.max()) + 1, dtype=bool)
+    # A group whose last row moved to another may be refused still.
+    table = np.zeros(max(int(groups.max()), int(refused.max())) + 1, dtype=bool)
     table[refused] = True
     return np.asarray(allowed & ~table[groups])

@@ -54,6 +54,32 @@ def plan_unfiltered(rows: int, nprobe: int, nlist: int) -> Plan:
     return Plan("probe", f"no filters: {nprobe} of {nlist} lists, as tuned or widened", rows, nprobe)
 
 
+def plan_among_live(
+    live: int, nprobe: int, rows_by_nearness: NDArray[np.int64] | None, live_by_nearness: NDArray[np.int64] | None
+) -> Plan:
+    """The way to search a segment without filters of which `live` rows are left.
+
+    Lists are probed until as many live rows were seen as the `nprobe` tuned lists hold rows, dead ones too. The counts
+    (nlist,) are of all rows and of live ones in each list, the list nearest to the query first; None for an exact index.
+    The path is "probe" where all rows of the tuned lists are live.
+    """
+    if live == 0:
+        return Plan("nothing", "every row was deleted", 0)
+    if rows_by_nearness is None or live_by_nearness is None:
+        return Plan("exact", f"an exact index: all {live} live rows are scored", live)
+    if live <= FEW_ROWS:
+        return Plan("scan_few", f"{live} rows are live: each is scored", live)
+    nlist = len(rows_by_nearness)
+    enough, seen = int(rows_by_nearness[:nprobe].sum()), np.cumsum(live_by_nearness)
+    if seen[nprobe - 1] == enough:
+        return plan_unfiltered(live, nprobe, nlist)
+    wanted = int(np.searchsorted(seen, min(enough, live))) + 1
+    if wanted > max(nprobe, PROBED_SHARE_MAX * nlist):
+        return Plan("scan_all", f"{wanted} of {nlist} lists would be probed: each of {live} live rows is scored", live)
+    why = f"{wanted} of {nlist} lists instead of {nprobe}, until {enough} live rows were seen beside deleted ones"
+    return Plan("probe_more", why, live, wanted)
+
+
 def plan_filtered(
     matched: int, rows: int, nprobe: int, count_by_nearness: Callable[[], NDArray[np.int64]] | None
 ) -> Plan:

@@ -12,8 +12,8 @@ the shared index. The index file is memory-mapped where its kind allows (exact a
 so that all workers of a machine share one copy.
 """
 
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,7 +24,16 @@ from numpy.typing import NDArray
 from retrieval.build_folder import read_verified_manifest
 from retrieval.exact import NO_ROW, Float32, Int64, best_k, exact_search, rescore
 from retrieval.item_table import map_items
-from retrieval.planner import BEST_ROWS, NEAREST_PART, Plan, plan_filtered, plan_unfiltered, widen
+from retrieval.planner import (
+    BEST_ROWS,
+    NEAREST_PART,
+    Plan,
+    plan_among_live,
+    plan_filtered,
+    plan_unfiltered,
+    widen,
+)
+from retrieval.row_sets import Mask, RowSet
 from schemas.errors import Corrupt
 from schemas.manifest import INDEX_FILE, ITEMS_FILE, VECTORS_FILE, Manifest, SearchParameters
 
@@ -36,17 +45,43 @@ GATHERED_ROWS = 500
 
 @dataclass(frozen=True)
 class Segment:
-    """One open build. `vectors` is (rows, dimension) float16, `items` a pyarrow Table; both are memory-mapped."""
+    """One open build. `vectors` is (rows, dimension) float16, `items` a pyarrow Table; both are memory-mapped.
+
+    Rows that are not in `live` are never found, by any path; None where every row is live.
+    """
 
     manifest: Manifest
     index: Any
     vectors: NDArray[np.float16]
     items: Any
     list_starts: Int64 | None
+    live: RowSet | None = None
 
     @property
     def is_exact(self) -> bool:
         return self.list_starts is None
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are, dead ones too."""
+        return self.manifest.rows
+
+    @property
+    def live_rows(self) -> int:
+        return self.rows if self.live is None else len(self.live)
+
+    @property
+    def live_mask(self) -> Mask | None:
+        """Which rows (rows,) are live; None where all are."""
+        return None if self.live is None else self.live.mask
+
+    def without(self, dead: Int64) -> "Segment":
+        """The same open files, of which the `dead` rows are never found."""
+        if not len(dead):
+            return replace(self, live=None)
+        alive = np.ones(self.rows, dtype=bool)
+        alive[dead] = False
+        return replace(self, live=self._set_of(np.flatnonzero(alive).astype(np.int64)))
 
     def vector_of(self, row: int) -> Float32:
         """The unit vector (dimension,) float32 of a row. Raises IndexError."""
@@ -73,13 +108,11 @@ class Segment:
             raise ValueError(f"queries have shape {queries.shape}, the index has dimension {self.manifest.dimension}")
         if parameters is None:
             parameters = self.manifest.text_search if kind == "text" else self.manifest.photo_search
-        if rows is None:
+        if rows is None and self.live is None:
             return self._search_lists(queries, k, parameters, parameters.nprobe, None)
-        chosen = np.ascontiguousarray(rows, dtype=np.int64)
+        chosen = None if rows is None else np.ascontiguousarray(rows, dtype=np.int64)
         answers = [self.search_planned(query, k, parameters, chosen)[:2] for query in queries]
-        return np.vstack([_filled(scores, k, -np.inf) for scores, _ in answers]), np.vstack(
-            [_filled(found, k, NO_ROW) for _, found in answers]
-        )
+        return stack_answers(answers, k)
 
     def search_planned(
         self, query: Float32, k: int, parameters: SearchParameters, rows: Int64 | None = None, probe_factor: int = 1
@@ -90,20 +123,19 @@ class Segment:
         lists are probed. Returns scores (m,) float32, best first, and rows (m,) int64; m is below k where fewer came.
         """
         queries = np.ascontiguousarray(query, dtype=np.float32).reshape(1, -1)
-        nlist = 0 if self.list_starts is None else len(self.list_starts) - 1
-        nprobe = min(parameters.nprobe * probe_factor, nlist)
-        if rows is None:
-            plan = plan_unfiltered(self.manifest.rows, nprobe, nlist)
+        nprobe = min(parameters.nprobe * probe_factor, self._nlist)
+        if rows is None and self.live is None:
+            plan = plan_unfiltered(self.rows, nprobe, self._nlist)
             return *_without_gaps(self._search_lists(queries, k, parameters, nprobe, None)), plan
-        starts = self.list_starts
-        count_by_nearness = None if starts is None else partial(self._count_by_nearness, queries, rows, starts)
-        plan = plan_filtered(len(rows), self.manifest.rows, nprobe, count_by_nearness)
-        while starts is not None and plan.nprobe:
-            scores, found = _without_gaps(self._search_lists(queries, k, parameters, plan.nprobe, self._selector(rows)))
-            if self._lie_near(found[:BEST_ROWS], queries, plan.nprobe, starts):
+        chosen = self._live_among(rows)
+        plan = self._plan(queries, chosen, nprobe, filtered=rows is not None)
+        while plan.nprobe:
+            selector = None if rows is None and plan.path == "probe" else chosen.selector
+            scores, found = _without_gaps(self._search_lists(queries, k, parameters, plan.nprobe, selector))
+            if selector is None or self._lie_near(found[:BEST_ROWS], queries, plan.nprobe):
                 return scores, found, plan
-            plan = widen(plan, nlist)
-        return *self.scan(query, k, rows), plan
+            plan = widen(plan, self._nlist)
+        return *self._scan(queries, k, chosen), plan
 
     def scan(self, query: Float32, k: int, rows: Int64) -> tuple[Float32, Int64]:
         """The k best of the sorted `rows` by their exact scores: scores (m,) float32 and rows (m,) int64, m = min(k, rows).
@@ -111,28 +143,53 @@ class Segment:
         FAISS reads the codes where they are the stored vectors; else they are read from `vectors`.
         """
         queries = np.ascontiguousarray(query, dtype=np.float32).reshape(1, -1)
-        k = min(k, len(rows))
+        return self._scan(queries, k, self._live_among(rows))
+
+    def _scan(self, queries: Float32, k: int, chosen: RowSet) -> tuple[Float32, Int64]:
+        k = min(k, len(chosen))
         if not k:
             return np.empty(0, np.float32), np.empty(0, np.int64)
-        if len(rows) <= GATHERED_ROWS or self.manifest.index_kind == "ivf_rabitq":
-            scores, found = exact_search(self.vectors, queries, k, rows)
+        if len(chosen) <= GATHERED_ROWS or self.manifest.index_kind == "ivf_rabitq":
+            scores, found = exact_search(self.vectors, queries, k, chosen.rows)
             return scores[0], found[0]
-        nlist = 0 if self.list_starts is None else len(self.list_starts) - 1
-        selector = self._selector(rows) if len(rows) < self.manifest.rows else None
-        return _without_gaps(self._search_lists(queries, k, SearchParameters(), nlist, selector))
+        selector = chosen.selector if len(chosen) < self.rows else None
+        return _without_gaps(self._search_lists(queries, k, SearchParameters(), self._nlist, selector))
 
-    def _count_by_nearness(self, queries: Float32, rows: Int64, list_starts: Int64) -> Int64:
-        """How many of the rows each list holds, the list nearest to the query first."""
-        _, lists = self.index.quantizer.search(queries, len(list_starts) - 1)
-        return np.asarray(np.diff(np.searchsorted(rows, list_starts))[lists[0]], dtype=np.int64)
+    @property
+    def _nlist(self) -> int:
+        return 0 if self.list_starts is None else len(self.list_starts) - 1
 
-    def _lie_near(self, rows: Int64, queries: Float32, nprobe: int, list_starts: Int64) -> bool:
+    def _live_among(self, rows: Int64 | None) -> RowSet:
+        if rows is None:
+            assert self.live is not None
+            return self.live
+        return self._set_of(rows if self.live is None else self.live.keep(rows))
+
+    def _set_of(self, rows: Int64) -> RowSet:
+        return RowSet(rows, self.rows, self.list_starts)
+
+    def _plan(self, queries: Float32, chosen: RowSet, nprobe: int, *, filtered: bool) -> Plan:
+        def count_by_nearness() -> Int64:
+            return chosen.by_list[self._lists_by_nearness(queries)]
+
+        if filtered:
+            return plan_filtered(len(chosen), self.rows, nprobe, None if self.is_exact else count_by_nearness)
+        if self.list_starts is None:
+            return plan_among_live(len(chosen), nprobe, None, None)
+        nearest = self._lists_by_nearness(queries)
+        return plan_among_live(len(chosen), nprobe, np.diff(self.list_starts)[nearest], chosen.by_list[nearest])
+
+    def _lists_by_nearness(self, queries: Float32) -> Int64:
+        """The number of each list, the one nearest to the query first."""
+        return np.asarray(self.index.quantizer.search(queries, self._nlist)[1][0], dtype=np.int64)
+
+    def _lie_near(self, rows: Int64, queries: Float32, nprobe: int) -> bool:
         """Whether the rows came from the nearest of the probed lists: if not, the next lists may hold better ones."""
+        if nprobe >= self._nlist:
+            return True
+        assert self.list_starts is not None
         _, nearest = self.index.quantizer.search(queries, -(-nprobe // NEAREST_PART))
-        return bool(np.isin(np.searchsorted(list_starts, rows, side="right") - 1, nearest[0]).all())
-
-    def _selector(self, rows: Int64) -> Any:
-        return faiss.IDSelectorBitmap(_bitmap(rows, self.manifest.rows))  # type: ignore[call-arg,arg-type]
+        return bool(np.isin(np.searchsorted(self.list_starts, rows, side="right") - 1, nearest[0]).all())
 
     def _search_lists(
         self, queries: Float32, k: int, parameters: SearchParameters, nprobe: int, selector: Any
@@ -199,11 +256,11 @@ def _without_gaps(answer: tuple[Float32, Int64]) -> tuple[Float32, Int64]:
     return scores[there], rows[there]
 
 
+def stack_answers(answers: Sequence[tuple[Float32, Int64]], k: int) -> tuple[Float32, Int64]:
+    """Answers of m ≤ k rows each as scores (n, k) and rows (n, k), filled with -inf and NO_ROW."""
+    scores = [_filled(scores, k, -np.inf) for scores, _ in answers]
+    return np.vstack(scores), np.vstack([_filled(rows, k, NO_ROW) for _, rows in answers])
+
+
 def _filled(values: Any, length: int, filler: float) -> Any:
     return np.concatenate([values, np.full(length - len(values), filler, values.dtype)])
-
-
-def _bitmap(rows: Int64, total: int) -> NDArray[np.uint8]:
-    flags = np.zeros(total, dtype=bool)
-    flags[rows] = True
-    return np.packbits(flags, bitorder="little")
