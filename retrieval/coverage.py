@@ -21,6 +21,14 @@ def covers(store: ObjectStore, served: Served, versions: Mapping[str, int], poin
     return any(reaches(known, versions) for known in _known_versions(store, served, pointer))
 
 
+def is_at(store: ObjectStore, served: Served, versions: Mapping[str, int], pointer: Pointer) -> bool:
+    """Whether `served` is known to show the tables at just these versions, vectors too."""
+    return any(
+        all(known.get(table) == version for table, version in versions.items())
+        for known in _known_versions(store, served, pointer)
+    )
+
+
 def reaches(known: Mapping[str, int], versions: Mapping[str, int]) -> bool:
     """Whether no table but those of vectors is older in `known` than in `versions`."""
     tables = [table for table in versions if not table.startswith(EMBEDDINGS)]

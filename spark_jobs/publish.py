@@ -36,7 +36,7 @@ def publish_build(context: JobContext, arguments: argparse.Namespace) -> Receipt
         )  # fmt: skip
     except PublishingHeld as held:
         log.warning("%s", held)
-        return context.receipt(facts={"build_id": build_id, "moved": False, "held": _hold_reason(context)})
+        return context.receipt(facts={"build_id": build_id, "moved": False, "held": hold_reason(context)})
     if published.reason:
         log.info("CURRENT stays at generation %d: %s", published.pointer.generation, published.reason)
     return context.receipt(facts=facts_of(published, build_id))
@@ -50,7 +50,7 @@ def facts_of(published: Published, build_id: str) -> dict[str, object]:
     return facts | ({"reason": published.reason} if published.reason else {})
 
 
-def _hold_reason(context: JobContext) -> str:
+def hold_reason(context: JobContext) -> str:
     found = read_pointer(context.store)
     return found[0].hold.reason if found and found[0].hold else "released meanwhile"
 

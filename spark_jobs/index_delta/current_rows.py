@@ -1,7 +1,7 @@
 """What the tables hold now, beside a base: read for the products that may have changed, compared in parts that fit in memory."""
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -76,7 +76,7 @@ def read_new_vectors(new: pa.Table, vectors: DataFrame, dimension: int) -> NewVe
     return NewVectors(new.take(pa.array(there)), found[np.array(places, np.int64)[there]], runtimes)
 
 
-def _stored_vectors(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _stored_vectors(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     for batch in batches:
         lists = batch.column("vector")
         if batch.num_rows:
@@ -93,7 +93,7 @@ def _in_parts(rows: DataFrame, known: Sequence[str], parts: int) -> Iterator[tup
     try:
         for part in range(parts):
             now = conform_items(divided.where(F.col("part") == part).drop("part").toArrow())
-            of_base = [known[place] for place in np.flatnonzero(part_of == part)]
+            of_base = [known[place] for place in np.flatnonzero(part_of == part).tolist()]
             yield sorted({*of_base, *now.column("product_id").to_pylist()}), now
     finally:
         divided.unpersist()

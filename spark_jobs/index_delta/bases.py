@@ -1,0 +1,32 @@
+"""Base builds on this host's disk: fetched once, opened for every delta until another base takes their place."""
+
+import os
+import shutil
+from pathlib import Path
+
+from retrieval.builds import fetch_build
+from retrieval.bundles import default_cache_folder
+from retrieval.objects import ObjectStore
+from retrieval.segments import Segment, open_build
+
+KEPT = 4
+"""Folders that stay: the bases that CURRENT names, and one to spare."""
+
+
+def base_cache_folder() -> Path:
+    return default_cache_folder().parent / "bases"
+
+
+def open_base(store: ObjectStore, build_id: str, cache_folder: Path | None = None) -> Segment:
+    """The build, verified. Raises BadData where the store has none, Corrupt, StoreUnavailable."""
+    folder = fetch_build(store, build_id, cache_folder or base_cache_folder())
+    os.utime(folder)
+    return open_build(folder, verify=False)
+
+
+def remove_unused_bases(cache_folder: Path | None = None, kept: int = KEPT) -> None:
+    """Keep those that were used last."""
+    folder = cache_folder or base_cache_folder()
+    bases = [path for path in folder.glob("*") if path.is_dir() and not path.name.startswith(".")]
+    for path in sorted(bases, key=lambda base: base.stat().st_mtime_ns, reverse=True)[kept:]:
+        shutil.rmtree(path, ignore_errors=True)
