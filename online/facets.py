@@ -1,12 +1,15 @@
 """Counts by value over the candidates: what a shopper can narrow the search by."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from retrieval.item_columns import NO_VALUE, Attribute, ItemColumns
-from schemas.api import ATTRIBUTE_PREFIX, Facet, FacetRange, FacetValue
+from online.catalog import Catalog
+from retrieval.item_columns import NO_VALUE, ItemColumns
+from schemas.api import ATTRIBUTE_FACETS_MAX, ATTRIBUTE_PREFIX, ATTRIBUTES, Facet, FacetRange, FacetValue
 
 Int64 = NDArray[np.int64]
 Codes = NDArray[np.int32]
@@ -17,28 +20,66 @@ VALUES_MAX = 100
 STOCK_VALUES = ("false", "true")
 
 
-def count_facets(columns: ItemColumns, names: Sequence[str], rows: Int64, *, exact: bool) -> list[Facet]:
-    """For each name the product groups among candidate `rows` (n,) that have each value.
+def count_facets(catalog: Catalog, names: Sequence[str], rows: Int64, *, exact: bool) -> list[Facet]:
+    """For each name the product groups among candidate `rows` (n,) that have each value; for `attributes` those that
+    the most groups have, in the place where it stands.
 
     `exact` says that the candidates are all there is under the filters.
     """
-    return [_count(columns, name, rows, exact) for name in dict.fromkeys(names)]
+    asks_attributes = any(name.startswith(ATTRIBUTES) for name in names)
+    attributes = _Attributes.of(catalog, rows) if asks_attributes else None
+    fields: list[str] = []
+    for name in names:
+        fields += [name] if name != ATTRIBUTES or attributes is None else attributes.commonest()
+    return [_count(catalog.columns, attributes, name, rows, exact) for name in dict.fromkeys(fields)]
 
 
-def _count(columns: ItemColumns, name: str, rows: Int64, exact: bool) -> Facet:
+def _count(columns: ItemColumns, attributes: "_Attributes | None", name: str, rows: Int64, exact: bool) -> Facet:
     if name == "price":
         return Facet(field=name, exact=exact, ranges=_price_ranges(columns, rows))
     if name == "in_stock":
         return Facet(
             field=name, exact=exact, values=_values(STOCK_VALUES, columns.groups[rows], columns.in_stock[rows])
         )
-    if name.startswith(ATTRIBUTE_PREFIX):
-        attribute = columns.attributes.get(name.removeprefix(ATTRIBUTE_PREFIX))
-        return Facet(
-            field=name, exact=exact, values=[] if attribute is None else _attribute_values(columns, attribute, rows)
-        )
+    if attributes is not None and name.startswith(ATTRIBUTE_PREFIX):
+        return Facet(field=name, exact=exact, values=attributes.values_of(name.removeprefix(ATTRIBUTE_PREFIX)))
     column = {"category": columns.category, "brand": columns.brand, "colour": columns.colour}[name]
     return Facet(field=name, exact=exact, values=_values(column.values, columns.groups[rows], column.codes[rows]))
+
+
+@dataclass(frozen=True)
+class _Attributes:
+    """What the candidates have: for each entry (m,) the group of its row, and codes into `names` and `values`."""
+
+    groups: Codes
+    names: list[str]
+    name_codes: Codes
+    values: list[str]
+    value_codes: Codes
+
+    @classmethod
+    def of(cls, catalog: Catalog, rows: Int64) -> "_Attributes":
+        maps = catalog.items.select(["attributes"]).take(pa.array(rows)).column("attributes").combine_chunks()
+        offsets = maps.offsets.to_numpy()
+        entries = slice(int(offsets[0]), int(offsets[-1]))
+        keys, values = maps.keys[entries].dictionary_encode(), maps.items[entries].dictionary_encode()
+        return cls(
+            np.repeat(catalog.columns.groups[rows], np.diff(offsets)),
+            keys.dictionary.to_pylist(),
+            keys.indices.to_numpy(),
+            values.dictionary.to_pylist(),
+            values.indices.fill_null(NO_VALUE).to_numpy(zero_copy_only=False),
+        )
+
+    def commonest(self) -> list[str]:
+        """The fields of the attributes that the most groups have; the first by name where as many have them."""
+        codes, counts = _groups_by_code(self.groups, np.where(self.value_codes == NO_VALUE, NO_VALUE, self.name_codes))
+        found = sorted(zip((-counts).tolist(), (self.names[code] for code in codes), strict=True))
+        return [f"{ATTRIBUTE_PREFIX}{name}" for _, name in found[:ATTRIBUTE_FACETS_MAX]]
+
+    def values_of(self, name: str) -> list[FacetValue]:
+        here = self.name_codes == (self.names.index(name) if name in self.names else NO_VALUE)
+        return _values(self.values, self.groups[here], self.value_codes[here])
 
 
 def _values(names: Sequence[str], groups: Codes, codes: NDArray[np.integer]) -> list[FacetValue]:
@@ -52,16 +93,6 @@ def _groups_by_code(groups: Codes, codes: NDArray[np.integer]) -> tuple[Int64, I
     there = codes != NO_VALUE
     pairs = np.unique(np.stack([codes[there].astype(np.int64), groups[there].astype(np.int64)], axis=1), axis=0)
     return np.unique(pairs[:, 0], return_counts=True)
-
-
-def _attribute_values(columns: ItemColumns, attribute: Attribute, rows: Int64) -> list[FacetValue]:
-    asked = np.zeros(columns.rows, dtype=bool)
-    asked[rows] = True
-    places = np.flatnonzero(asked[attribute.rows])
-    codes = np.searchsorted(attribute.starts, places, side="right") - 1
-    found, back = np.unique(codes, return_inverse=True)
-    names = attribute.values.take(found).to_pylist()
-    return _values(names, columns.groups[attribute.rows[places]], back)
 
 
 def _price_ranges(columns: ItemColumns, rows: Int64) -> list[FacetRange]:

@@ -67,7 +67,7 @@ def find_page(
     facets = []
     if fields.facets:
         with stopwatch.stage("facets"):
-            facets = count_facets(columns, fields.facets, found.rows, exact=found.complete)
+            facets = count_facets(snapshot.catalog, fields.facets, found.rows, exact=found.complete)
     with stopwatch.stage("read"):
         results = read_results(snapshot, found, ranked, chosen, explain=fields.explain)
     explanation = explain_search(query, found, ranked, threshold) if fields.explain else None

@@ -21,7 +21,9 @@ LIKED_MAX = 50
 IMAGE_WEIGHT_DEFAULT = 0.7
 RANK_WEIGHT_MAX = 10
 FACETS_MAX = 20
+ATTRIBUTES = "attributes"
 ATTRIBUTE_PREFIX = "attributes."
+ATTRIBUTE_FACETS_MAX = 8
 FILTER_VALUES_MAX = 100
 FILTER_ATTRIBUTES_MAX = 20
 SHA256_PATTERN = "^[0-9a-f]{64}$"
@@ -110,7 +112,8 @@ RankWeight = Annotated[float, Field(ge=0, le=RANK_WEIGHT_MAX, allow_inf_nan=Fals
 
 
 FacetName = Annotated[
-    str, StringConstraints(pattern=r"^(category|brand|colour|in_stock|price|attributes\..+)$", max_length=256)
+    str,
+    StringConstraints(pattern=r"^(category|brand|colour|in_stock|price|attributes|attributes\..+)$", max_length=256),
 ]
 
 
@@ -213,7 +216,8 @@ class SearchRequest(BaseModel):
         None,
         min_length=1,
         max_length=FACETS_MAX,
-        description="count products by category, brand, colour, in_stock, price or attributes.<name>",
+        description="count products by category, brand, colour, in_stock, price or attributes.<name>; attributes stands "
+        f"for the {ATTRIBUTE_FACETS_MAX} attributes that the most of the nearest products have",
     )
     explain: bool = Field(False, description="say how the query was run and what each result's score is made of")
     user_id: Identifier | None = Field(

@@ -8,7 +8,7 @@
 import { el, sentence } from "./lens/dom.js";
 import { takeDrops } from "./lens/drops.js";
 import { planPanel } from "./lens/explanation.js";
-import { FilterPanel } from "./lens/filters.js";
+import { FACETS, FilterPanel } from "./lens/filters.js";
 import { photoAmong, readPhoto } from "./lens/photo.js";
 import { NO_QUESTION, asksSomething, bodyOf, change, startAnew } from "./lens/question.js";
 import { QueryPanel } from "./lens/query_panel.js";
@@ -118,7 +118,7 @@ export class ShopLens extends HTMLElement {
 
   async #fetchPage(cursor) {
     const mine = (this.#running = new AbortController());
-    const options = { k: Number(this.getAttribute("k")) || 24, facets: this.filters.facets, explain: this.#explains };
+    const options = { k: Number(this.getAttribute("k")) || 24, facets: FACETS, explain: this.#explains };
     const { facets: _, ...pageOptions } = options;
     const searcher = this.searcher;
     this.#busy(true, cursor ? "Fetching more…" : "Searching…");

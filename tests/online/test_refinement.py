@@ -80,6 +80,24 @@ def test_facets_count_products_once_however_many_photos_and_variants_share_a_val
     assert [facet["exact"] for facet in body["facets"]] == [True] * len(names)
 
 
+def test_attributes_are_named_by_the_answer_most_frequent_first(client: FlaskClient, serve: Serve) -> None:
+    serve(WARDROBE)
+    body = ask(client, text="red", facets=["brand", "attributes", "colour"])
+    assert [facet["field"] for facet in body["facets"]] == ["brand", "attributes.size", "attributes.fit", "colour"]
+    assert (counts(body, 1), counts(body, 2)) == ({"M": 2}, {"slim": 1})
+    none = ask(client, text="red", min_score=1, facets=["attributes", "attributes.fit"])["facets"]
+    assert [(facet["field"], facet["values"]) for facet in none] == [("attributes.fit", [])]
+    twice = ask(client, text="red", facets=["attributes.fit", "attributes"])["facets"]
+    assert [facet["field"] for facet in twice] == ["attributes.fit", "attributes.size"]
+
+
+def test_no_more_than_eight_attributes_are_named(client: FlaskClient, serve: Serve) -> None:
+    named = {f"a{number}": "x" for number in range(12)}
+    serve([Item("p", COLOURS["red"], None, {"attributes": named}), Item("q", COLOURS["blue"])])
+    fields = [facet["field"] for facet in ask(client, text="red", facets=["attributes"])["facets"]]
+    assert fields == [f"attributes.{name}" for name in sorted(named)[:8]]
+
+
 def test_the_price_facet_gives_the_range_in_each_currency(client: FlaskClient, serve: Serve) -> None:
     serve(WARDROBE)
     assert ask(client, text="red", facets=["price"])["facets"][0]["ranges"] == [

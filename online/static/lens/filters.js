@@ -2,8 +2,7 @@
 
 import { el } from "./dom.js";
 
-export const FACETS = ["category", "brand", "colour", "price", "in_stock"];
-const ATTRIBUTES_MAX = 6;
+export const FACETS = ["category", "brand", "colour", "price", "in_stock", "attributes"];
 const SHOWN_FIRST = 8;
 
 export class FilterPanel {
@@ -12,7 +11,6 @@ export class FilterPanel {
     this.onFilter = onFilter;
     this.filters = {};
     this.known = new Map(); // field → what could be chosen before anything of it was chosen
-    this.attributes = new Set();
     this.opened = new Set(); // fields whose long list is shown whole
     this.groups = el("div", { className: "groups" });
     this.clear = el("button", { type: "button", className: "quiet", textContent: "Clear all filters", on: { click: () => this.#clear() } });
@@ -20,14 +18,8 @@ export class FilterPanel {
     this.element = el("details", { className: "filters", part: "filters", hidden: true }, this.summary, this.groups, this.clear);
   }
 
-  /** What to ask counts for: the shop's attributes are known once products that have them were seen. */
-  get facets() {
-    return [...FACETS, ...[...this.attributes].slice(0, ATTRIBUTES_MAX).map((name) => `attributes.${name}`)];
-  }
-
   forget() {
     this.known.clear();
-    this.attributes.clear();
     this.opened.clear();
     this.element.hidden = true;
   }
@@ -35,7 +27,6 @@ export class FilterPanel {
   /** After the first page of an answer: its counts, and the filters that it was asked with. */
   show(filters, answer) {
     this.filters = filters;
-    answer.results.forEach((result) => Object.keys(result.attributes).forEach((name) => this.attributes.add(name)));
     for (const facet of answer.facets) {
       if (!(facet.field in filters) || !this.known.has(facet.field)) this.known.set(facet.field, facet);
     }
