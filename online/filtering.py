@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from retrieval.item_columns import Attribute, CodedColumn, ItemColumns, Mask
+from retrieval.item_columns import AnyAttribute, CodedColumn, ItemColumns, Mask
 from schemas.api import AttributeFilter, AttributeMatch, Filters, NumberMatch, PriceFilter, WordFilter, WordMatch
 
 
@@ -71,12 +71,12 @@ def _matching_numbers(values: np.ndarray[tuple[int], np.dtype[np.float64]], want
     return matching
 
 
-def _passing_attribute(attribute: Attribute | None, wanted: AttributeFilter, rows: int) -> Mask:
+def _passing_attribute(attribute: AnyAttribute | None, wanted: AttributeFilter, rows: int) -> Mask:
     passing = _matching_attribute(attribute, wanted, rows)
     return passing if wanted.not_ is None else passing & ~_matching_attribute(attribute, wanted.not_, rows)
 
 
-def _matching_attribute(attribute: Attribute | None, wanted: AttributeMatch, rows: int) -> Mask:
+def _matching_attribute(attribute: AnyAttribute | None, wanted: AttributeMatch, rows: int) -> Mask:
     accepted, in_range = _accepted_words(wanted), wanted.min is not None or wanted.max is not None
     matching = np.ones(rows, dtype=bool)
     if attribute is None:

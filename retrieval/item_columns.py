@@ -6,7 +6,7 @@ Made once for a snapshot, by pyarrow and numpy alone, and never changed: many th
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -78,11 +78,22 @@ class Attribute:
         return found
 
 
+class AnyAttribute(Protocol):
+    """An `Attribute`, or one with a delta laid over it."""
+
+    def rows_with(self, wanted: Iterable[str]) -> Mask: ...
+
+    def rows_between(self, low: float, high: float) -> Mask: ...
+
+    def has_value(self, rows: NDArray[np.int64], value: str) -> Mask: ...
+
+
 @dataclass(frozen=True)
 class ItemColumns:
     """What filters, facets and ranking read. `groups` (rows,) int32 numbers the product group of each row.
 
     `price` is float64 with NaN, `in_stock` int8 with NO_VALUE, `created_day` float32 days since 1970 with NaN.
+    `new_groups` names the groups that a delta brought: they have the last numbers, and other numbers in another delta.
     """
 
     rows: int
@@ -95,12 +106,18 @@ class ItemColumns:
     price: NDArray[np.float64]
     in_stock: NDArray[np.int8]
     created_day: NDArray[np.float32]
-    attributes: dict[str, Attribute]
+    attributes: dict[str, AnyAttribute]
+    new_groups: tuple[str, ...] = ()
+
+    @property
+    def lasting_groups(self) -> int:
+        """How many groups, the first ones, keep their numbers under every delta of their base."""
+        return self.group_count - len(self.new_groups)
 
     @classmethod
     def of(cls, items: Any) -> "ItemColumns":
         """From a table with the columns of `schemas.items`. A product without a group is a group of its own."""
-        groups = _encode(pc.coalesce(items.column("group_id"), items.column("product_id")))
+        groups = group_names(items)
         in_stock = _flat(items.column("in_stock")).cast(pa.int8()).fill_null(NO_VALUE)
         created = _flat(items.column("created_at")).cast(pa.int64()).cast(pa.float64(), safe=False)
         return cls(
@@ -114,8 +131,13 @@ class ItemColumns:
             price=np.asarray(_flat(items.column("price")).to_numpy(zero_copy_only=False), dtype=np.float64),
             in_stock=np.asarray(in_stock.to_numpy(zero_copy_only=False), dtype=np.int8),
             created_day=(created.to_numpy(zero_copy_only=False) / DAY_US).astype(np.float32),
-            attributes=_post_attributes(_flat(items.column("attributes"))),
+            attributes={**_post_attributes(_flat(items.column("attributes")))},
         )
+
+
+def group_names(items: Any) -> Any:
+    """The group of each item, as a pyarrow DictionaryArray: its product where it has none."""
+    return _encode(pc.coalesce(items.column("group_id"), items.column("product_id")))
 
 
 def _post_attributes(maps: Any) -> dict[str, Attribute]:

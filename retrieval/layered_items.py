@@ -42,8 +42,14 @@ class LayeredItems:
         """The row of each item of `layer`."""
         return np.concatenate([self.changed_rows, np.arange(self.base.num_rows, self.num_rows, dtype=np.int64)])
 
-    def take(self, rows: Int64, columns: list[str] | None = None) -> Any:
-        """The items of the rows (n,), in their order, as one pyarrow Table."""
+    def select(self, columns: list[str]) -> "LayeredItems":
+        """The same rows with these columns only."""
+        new = None if self.new is None else self.new.select(columns)
+        return LayeredItems(self.base.select(columns), self.changed_rows, self.changes.select(columns), new)
+
+    def take(self, rows: Any) -> Any:
+        """The items of the rows (n,) int64, in their order, as one pyarrow Table."""
+        rows = np.asarray(rows, dtype=np.int64)
         is_new = rows >= self.base.num_rows
         change = np.searchsorted(self.changed_rows, rows)
         is_changed = np.append(self.changed_rows, -1)[change] == rows
@@ -54,14 +60,8 @@ class LayeredItems:
             (self.new, is_new, rows - self.base.num_rows),
         )
         used = [(table, np.flatnonzero(chosen), places[chosen]) for table, chosen, places in parts if chosen.any()]
-        tables = [_take(table, places, columns) for table, _, places in used]
-        if not tables:
-            return _take(self.base, rows, columns)
-        if len(tables) == 1:
-            return tables[0]
+        tables = [table.take(pa.array(places)) for table, _, places in used]
+        if len(tables) < 2:
+            return tables[0] if tables else self.base.slice(0, 0)
         order = np.argsort(np.concatenate([chosen for _, chosen, _ in used]))
         return pa.concat_tables(tables).combine_chunks().take(pa.array(order))
-
-
-def _take(table: Any, places: Int64, columns: list[str] | None) -> Any:
-    return (table if columns is None else table.select(columns)).take(pa.array(places))

@@ -212,7 +212,7 @@ def test_k_groups_of_both_parts_come_wherever_k_exist(
 def test_items_are_shown_as_they_are_now(base: Segment, deltas: Deltas) -> None:
     view = lay_over(base, deltas[30, False], np.array([7]))
     asked = np.array([ROWS + 2, CHANGED[1], 3, CHANGED[0], ROWS, CHANGED[2], CHANGED[1]])
-    prices = view.items.take(asked, ["price"]).column("price").to_pylist()
+    prices = view.items.select(["price"]).take(asked).column("price").to_pylist()
     before, added = base.items.column("price").to_pylist(), view.items.new.column("price").to_pylist()
     assert prices == [added[2], 1_000, before[3], 1_000, added[0], 1_000, 1_000]
     products = view.items.take(asked).column("product_id").to_pylist()
