@@ -17,6 +17,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from schemas.checked_json import to_checked_json, without_checksum
 from schemas.errors import Corrupt, SchemaTooNew
 from schemas.manifest import INDEX_FILE, ITEMS_FILE, MANIFEST_FILE, VECTORS_FILE, FileEntry
 
@@ -70,7 +71,7 @@ class DeltaManifest:
         return self.rows + self.tombstones > REBUILD_SHARE * self.base_rows
 
     def to_json(self) -> bytes:
-        return json.dumps(asdict(self), sort_keys=True, indent=1).encode()
+        return to_checked_json(asdict(self))
 
     @classmethod
     def from_json(cls, data: bytes, key: str = MANIFEST_FILE) -> "DeltaManifest":
@@ -82,6 +83,7 @@ class DeltaManifest:
             raise Corrupt(key, "a delta's manifest", repr(error)) from error
         if version > DELTA_VERSION:
             raise SchemaTooNew(key, version, DELTA_VERSION)
+        fields = without_checksum(fields, key)
         try:
             return cls(
                 **{

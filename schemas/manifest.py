@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from schemas.checked_json import to_checked_json, without_checksum
 from schemas.errors import Corrupt, SchemaTooNew
 
 MANIFEST_VERSION = 1
@@ -67,7 +68,7 @@ class Manifest:
     schema_version: int = MANIFEST_VERSION
 
     def to_json(self) -> bytes:
-        return json.dumps(asdict(self), sort_keys=True, indent=1).encode()
+        return to_checked_json(asdict(self))
 
     @classmethod
     def from_json(cls, data: bytes, key: str = MANIFEST_FILE) -> "Manifest":
@@ -79,6 +80,7 @@ class Manifest:
             raise Corrupt(key, "a manifest", repr(error)) from error
         if version > MANIFEST_VERSION:
             raise SchemaTooNew(key, version, MANIFEST_VERSION)
+        fields = without_checksum(fields, key)
         try:
             return cls(
                 **{

@@ -1,6 +1,6 @@
-import json
 import multiprocessing
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,8 +62,7 @@ def test_sending_a_build_again_changes_nothing_and_succeeds(folder: Path, tmp_pa
     store = RecordingStore(tmp_path / "store")
     first = upload_build(store, folder)
     written = len(store.written)
-    fields = json.loads((folder / MANIFEST_FILE).read_bytes())
-    (folder / MANIFEST_FILE).write_text(json.dumps({**fields, "interval_end": "20270101T000000Z"}))
+    (folder / MANIFEST_FILE).write_bytes(replace(first, interval_end="20270101T000000Z").to_json())
     assert upload_build(store, folder) == first
     assert len(store.written) == written
 
@@ -121,9 +120,8 @@ def test_a_damaged_cache_is_fetched_again_and_leftovers_of_a_killed_download_go(
 
 def test_a_manifest_cannot_name_a_file_outside_its_folder(folder: Path, store: FolderStore, tmp_path: Path) -> None:
     manifest = upload_build(store, folder)
-    fields = json.loads(manifest.to_json())
-    fields["files"]["../../escaped"] = fields["files"].pop("golden.json")
-    store.put(build_key(manifest.build_id), json.dumps(fields).encode())
+    files = {**manifest.files, "../../escaped": manifest.files["golden.json"]}
+    store.put(build_key(manifest.build_id), replace(manifest, files=files).to_json())
     with pytest.raises(Corrupt, match="plain file names"):
         fetch_build(store, manifest.build_id, tmp_path / "cache")
     assert not (tmp_path / "escaped").exists()

@@ -44,6 +44,17 @@ def test_what_is_no_manifest_is_corrupt(data: bytes) -> None:
         Manifest.from_json(data)
 
 
+def test_a_manifest_with_another_number_in_it_is_corrupt() -> None:
+    with pytest.raises(Corrupt, match="checksum"):
+        Manifest.from_json(MANIFEST.to_json().replace(b'"nprobe": 8', b'"nprobe": 9'))
+
+
+def test_a_manifest_from_before_there_were_checksums_is_read() -> None:
+    fields = json.loads(MANIFEST.to_json())
+    del fields["checksum"]
+    assert Manifest.from_json(json.dumps(fields).encode()) == MANIFEST
+
+
 def test_keys_stand_where_the_design_says() -> None:
     assert build_key("b1") == "builds/b1/manifest.json"
     assert thumbnail_key("abcd") == "images/ab/abcd.jpg"
