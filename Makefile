@@ -85,13 +85,13 @@ lint: $(STAMPS) ## ruff
 
 .PHONY: types
 types: $(STAMPS) ## mypy, in the environment of each package
-	@$(PIPELINE)/mypy schemas retrieval spark_jobs demo bench tests/architecture tests/schemas tests/retrieval tests/spark_jobs tests/demo tests/bench tests/e2e tests/web
-	$(ONLINE)/mypy online tests/online tests/fuzz
+	@$(PIPELINE)/mypy schemas retrieval spark_jobs demo bench tests/architecture tests/schemas tests/retrieval tests/spark_jobs tests/demo tests/bench tests/e2e tests/web tests/faults/pipeline
+	$(ONLINE)/mypy online tests/online tests/fuzz tests/faults/online
 	$(AIRFLOW)/mypy dags tests/dags
 
 .PHONY: test-fast
 test-fast: $(STAMPS) ## the fast tier: no JVM, no server
-	@$(PIPELINE)/pytest -q -m "not full and not gpu and not aws" --ignore tests/online --ignore tests/fuzz --ignore tests/dags $(PYTEST_ARGUMENTS)
+	@$(PIPELINE)/pytest -q -m "not full and not gpu and not aws" --ignore tests/online --ignore tests/fuzz --ignore tests/dags --ignore tests/faults $(PYTEST_ARGUMENTS)
 	$(ONLINE)/pytest -q -m "not full" tests/online tests/fuzz $(PYTEST_ARGUMENTS)
 	$(AIRFLOW)/pytest -q -m "not full" tests/dags $(PYTEST_ARGUMENTS)
 
@@ -101,12 +101,17 @@ test-full: $(STAMPS) .jars/local/.archived ## the full tier: Spark, servers, a s
 	failed=
 	$(AIRFLOW)/pytest -q -m "full" tests/dags $(PYTEST_ARGUMENTS) > test-output/airflow.log 2>&1 & airflow=$$!
 	trap 'kill $$airflow 2>/dev/null; exit 130' INT TERM
-	$(PIPELINE)/pytest -q -m "full and not gpu and not aws" --ignore tests/online --ignore tests/fuzz --ignore tests/dags $(PYTEST_ARGUMENTS) || failed=1
-	$(ONLINE)/pytest -q -m "full" tests/online $(PYTEST_ARGUMENTS) || failed=1
+	$(PIPELINE)/pytest -q -m "full and not gpu and not aws" --ignore tests/online --ignore tests/fuzz --ignore tests/dags --ignore tests/faults/online $(PYTEST_ARGUMENTS) || failed=1
+	$(ONLINE)/pytest -q -m "full" tests/online tests/faults/online $(PYTEST_ARGUMENTS) || failed=1
 	echo "make: the scheduler's tests, which ran beside these (test-output/airflow.log)"
 	wait $$airflow || failed=1
 	tail -n 60 test-output/airflow.log
 	test -z "$$failed"
+
+.PHONY: faults
+faults: $(STAMPS) .jars/local/.archived ## what happens when things break: kills, full disks, wrong clocks, a store in trouble
+	@$(ONLINE)/pytest -q -m "full" tests/faults/online $(PYTEST_ARGUMENTS)
+	$(PIPELINE)/pytest -q -m "full" tests/faults/pipeline $(PYTEST_ARGUMENTS)
 
 .PHONY: client
 client: $(STAMPS) ## make a typed Python client from the OpenAPI document, into build/client

@@ -13,7 +13,7 @@ import psutil
 import requests
 
 from online.serve import take_port
-from retrieval.objects import FolderStore
+from retrieval.objects import ObjectStore
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 90
@@ -60,7 +60,7 @@ class Running:
 
 @contextmanager
 def run_gunicorn(
-    store: FolderStore,
+    store: ObjectStore,
     folder: Path,
     settings: Mapping[str, str] | None = None,
     *,

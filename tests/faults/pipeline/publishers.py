@@ -1,0 +1,99 @@
+"""Publishers in processes of their own: real ones, which can be killed at any call of the store, or made to race."""
+
+import multiprocessing
+import os
+import random
+import signal
+import threading
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from retrieval.builds import upload_build
+from retrieval.objects import open_store
+from retrieval.publishing import Published, publish
+from schemas.pointer import Served
+
+STORE_CALLS = ("get", "put", "upload", "size", "delete", "download")
+CALL_LASTS_S = 0.008  # about as long as a call takes here: a kill within it meets any moment of the call
+
+_processes = multiprocessing.get_context("forkserver")
+_processes.set_forkserver_preload(
+    ["pytest", "boto3.s3.transfer", "retrieval.s3_objects", "tests.faults.pipeline.publishers"]
+)
+
+
+@dataclass(frozen=True)
+class Death:
+    """A publisher ends at its n-th call of the store (from 1): before it, or at some moment of it."""
+
+    call: int
+    during: bool = False
+
+
+NEVER = Death(0)
+
+
+class _MortalStore:
+    """A store that kills its process."""
+
+    def __init__(self, uri: str, death: Death) -> None:
+        self._store, self._death, self.calls = open_store(uri), death, 0
+
+    def __getattr__(self, name: str) -> Any:
+        real = getattr(self._store, name)
+        if name not in STORE_CALLS:
+            return real
+
+        def call(*arguments: Any, **named: Any) -> Any:
+            self.calls += 1
+            if self.calls == self._death.call:
+                if not self._death.during:
+                    _kill_myself()
+                threading.Timer(random.uniform(0, CALL_LASTS_S), _kill_myself).start()
+            return real(*arguments, **named)
+
+        return call
+
+
+def publish_folder(uri: str, folder: Path, interval_end: str, version: int, death: Death = NEVER) -> Published:
+    """What a nightly run does last: send a build, make it live. Raises as upload_build and publish."""
+    return _publish(_MortalStore(uri, death), folder, interval_end, version)
+
+
+def count_calls(uri: str, folder: Path, interval_end: str, version: int) -> int:
+    """Publish, and say how many calls of the store that took."""
+    store = _MortalStore(uri, NEVER)
+    _publish(store, folder, interval_end, version)
+    return store.calls
+
+
+def _publish(store: Any, folder: Path, interval_end: str, version: int) -> Published:
+    manifest = upload_build(store, folder)
+    served = Served(manifest.build_id, manifest.model_id)
+    return publish(store, served, interval_end, {"products": version}, f"nightly/{interval_end}/{manifest.build_id}")
+
+
+def start_process(function: Any, *arguments: Any) -> BaseProcess:
+    """A new process with this process's environment."""
+    process = _processes.Process(target=_call, args=(dict(os.environ), function, arguments))
+    process.start()
+    return process
+
+
+def queue() -> Any:
+    return _processes.Queue()
+
+
+def barrier(parties: int) -> Any:
+    return _processes.Barrier(parties)
+
+
+def _call(environment: dict[str, str], function: Any, arguments: tuple[Any, ...]) -> None:
+    os.environ.update(environment)
+    function(*arguments)
+
+
+def _kill_myself() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
