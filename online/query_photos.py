@@ -5,7 +5,7 @@ from PIL import Image
 
 from online.problems import INVALID_FIELDS, PHOTO_REJECTED, ProblemRaised
 from retrieval.encoder import Pixels
-from retrieval.photos import PhotoLimits, decode_photo, photo_format, upright_size
+from retrieval.photos import PhotoLimits, decode_photo, photo_format, upright_jpeg_size
 from retrieval.preprocess import to_batch
 from schemas.api import FieldError, parse_box
 from schemas.bundle import Preprocessing
@@ -65,14 +65,24 @@ def _read(field: str, data: bytes, box: Box | None, preprocessing: Preprocessing
 
 
 def _decode(data: bytes, box: Box | None, side_px: int) -> Image.Image:
-    size = None if box is None else upright_size(data)
-    if box is None or size is None:  # a photo without a readable header is refused here
+    if box is None:
         return decode_photo(data, query_limits(data), target_side_px=side_px)
-    _refuse_outside(box, size)
+    size = upright_jpeg_size(data)
+    if size is None:
+        image = decode_photo(data, query_limits(data))
+        size = image.size
+        _refuse_outside(box, size)
+    else:
+        _refuse_outside(box, size)
+        # A JPEG is decoded at a scale at which the box alone still has the pixels that the model takes.
+        narrowest = min((box[2] - box[0]) / size[0], (box[3] - box[1]) / size[1])
+        image = decode_photo(data, query_limits(data), target_side_px=int(np.ceil(side_px / narrowest)))
+    return _cut(image, box, size)
+
+
+def _cut(image: Image.Image, box: Box, size: tuple[int, int]) -> Image.Image:
+    """The part of an image in a box that was drawn on it at another size; at least one pixel of it."""
     x1, y1, x2, y2 = box
-    # The photo is decoded at a scale at which the box alone still has the pixels that the model takes.
-    narrowest = min((x2 - x1) / size[0], (y2 - y1) / size[1])
-    image = decode_photo(data, query_limits(data), target_side_px=int(np.ceil(side_px / narrowest)))
     across, down = image.size[0] / size[0], image.size[1] / size[1]
     left, top = min(int(x1 * across), image.size[0] - 1), min(int(y1 * down), image.size[1] - 1)
     right = min(max(int(np.ceil(x2 * across)), left + 1), image.size[0])

@@ -113,10 +113,15 @@ def decode_oriented(
     return upright, orientation
 
 
-def upright_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height in pixels as the photo stands upright; None where its header cannot be read. Decodes nothing."""
+def upright_jpeg_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height in pixels as a JPEG stands upright, from its header; None where there is no such header.
+
+    Other formats may say how they stand after their pixels (a PNG's eXIf), so they have to be decoded.
+    """
+    if photo_format(data) != "JPEG":
+        return None
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
+        with Image.open(io.BytesIO(data), formats=("JPEG",)) as opened:
             width, height = opened.size
             return (height, width) if _orientation(opened) in _ON_THEIR_SIDE else (width, height)
     except Exception:  # as in decode_photo, which says what is wrong
