@@ -1,7 +1,6 @@
 """How much a candidate has of what was asked for by name: words of the query, and the traits of products it is like."""
 
 import re
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from online.catalog import Catalog
 from retrieval.item_columns import NO_VALUE
+from retrieval.layered_items import LayeredItems
 
 Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]
@@ -51,14 +51,14 @@ def match_traits(catalog: Catalog, rows: Int64, model: int) -> Float32 | None:
     columns = catalog.columns
     coded = [column.codes for column in (columns.category, columns.brand, columns.colour)]
     same = [codes[rows] == codes[model] for codes in coded if codes[model] != NO_VALUE]
-    attributes = dict(catalog.items.column("attributes")[model].as_py() or ())
+    attributes = catalog.tiles(np.array([model]))[0]["attributes"]
     same += [columns.attributes[name].has_value(rows, value) for name, value in attributes.items() if value is not None]
     return np.mean(same, axis=0, dtype=np.float32) if same else None
 
 
-def _texts_of(items: Any, rows: Int64) -> list[str]:
+def _texts_of(items: LayeredItems, rows: Int64) -> list[str]:
     """One line a row, in lower case."""
-    wanted = items.select([*_WORD_COLUMNS, "attributes"]).take(pa.array(rows)).combine_chunks()
+    wanted = items.select([*_WORD_COLUMNS, "attributes"]).take(rows).combine_chunks()
     maps = wanted.column("attributes").combine_chunks()
     maps = maps.chunk(0) if isinstance(maps, pa.ChunkedArray) else maps
     values = pc.binary_join(pa.ListArray.from_arrays(maps.offsets, pc.coalesce(maps.items, "")), " ")

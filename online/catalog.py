@@ -11,24 +11,59 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from retrieval.item_columns import ItemColumns
+from retrieval.layered_columns import lay_columns
+from retrieval.layered_items import LayeredItems
+from retrieval.row_sets import Mask
 
 Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Catalog:
-    """`items` has one row a photo; `by_product` (rows,) int32 numbers the rows in the order of their product ids."""
+class ProductOrder:
+    """`ids` (a pyarrow string column) and `order` (rows,) int32, which numbers the rows in the order of their ids."""
 
-    items: Any
+    ids: Any
+    order: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, items: Any) -> "ProductOrder":
+        return cls(items.column("product_id"), np.asarray(pc.sort_indices(items.column("product_id")), dtype=np.int32))
+
+    def rows_of(self, product_id: str) -> Rows:
+        """By bisection: pyarrow sorts strings by their UTF-8 bytes, which is how Python compares them too."""
+
+        def id_at(place: int) -> str:
+            return str(self.ids[int(self.order[place])].as_py())
+
+        start = bisect_left(range(len(self.order)), product_id, key=id_at)
+        stop = bisect_right(range(len(self.order)), product_id, lo=start, key=id_at)
+        return np.sort(self.order[start:stop]).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """`items` has one row a photo. Rows that are not `live` (None where all are) belong to no product any more.
+
+    `base` and `new` find the rows of a product in both parts of the items; `new` is None where nothing is new.
+    """
+
+    items: LayeredItems
     columns: ItemColumns
-    by_product: NDArray[np.int32]
+    base: ProductOrder
+    new: ProductOrder | None = None
+    live: Mask | None = None
 
     @classmethod
     def of(cls, items: Any) -> "Catalog":
-        columns = ItemColumns.of(items)
-        by_product = np.asarray(pc.sort_indices(items.column("product_id")), dtype=np.int32)
+        """Of a base's items, a pyarrow Table."""
+        catalog = cls(LayeredItems.of(items), ItemColumns.of(items), ProductOrder.of(items))
         pa.default_memory_pool().release_unused()  # what making them took
-        return cls(items, columns, by_product)
+        return catalog
+
+    def under(self, items: LayeredItems, layer: ItemColumns, live: Mask | None) -> "Catalog":
+        """This catalog of a base, with a delta over it: `layer` are the columns of `items.layer`."""
+        new = None if items.new is None else ProductOrder.of(items.new)
+        return Catalog(items, lay_columns(self.columns, layer, items), self.base, new, live)
 
     def rows_of_products(self, product_ids: Collection[str]) -> dict[str, Rows]:
         """The rows of each product's photos, in order; without those that are not there."""
@@ -36,19 +71,30 @@ class Catalog:
         return {product_id: rows for product_id, rows in found.items() if len(rows)}
 
     def _rows_of(self, product_id: str) -> Rows:
-        """By bisection: pyarrow sorts strings by their UTF-8 bytes, which is how Python compares them too."""
-        ids, order = self.items.column("product_id"), self.by_product
-
-        def id_at(place: int) -> str:
-            return str(ids[int(order[place])].as_py())
-
-        start = bisect_left(range(len(order)), product_id, key=id_at)
-        stop = bisect_right(range(len(order)), product_id, lo=start, key=id_at)
-        return np.sort(order[start:stop]).astype(np.int64)
+        rows = self.base.rows_of(product_id)
+        if self.live is not None:
+            rows = rows[self.live[rows]]
+        return rows if self.new is None else np.append(rows, self.new.rows_of(product_id) + len(self.base.order))
 
     def tiles(self, rows: Rows) -> list[dict[str, Any]]:
         """The item columns of the rows, in their order; attributes as a dict."""
-        tiles: list[dict[str, Any]] = self.items.take(pa.array(rows)).to_pylist()
+        tiles: list[dict[str, Any]] = self.items.take(rows).to_pylist()
         for tile in tiles:
             tile["attributes"] = dict(tile["attributes"] or ())
         return tiles
+
+
+def count_products(base_products: int, items: LayeredItems, dead: Rows) -> int:
+    """How many products are left of the base's once its rows `dead` are gone, and those of the new rows have come."""
+    base_ids = items.base.column("product_id")
+    parts = [base_ids.take(pa.array(dead))] + ([] if items.new is None else [items.new.column("product_id")])
+    touched = pc.unique(pa.chunked_array([chunk for part in parts for chunk in part.chunks], pa.string()))
+    if not len(touched):
+        return base_products
+    places = pc.index_in(base_ids, value_set=touched).fill_null(-1).to_numpy()
+    alive = np.ones(len(places), dtype=bool)
+    alive[dead] = False
+    before, after = places[places >= 0], places[(places >= 0) & alive]
+    if items.new is not None:
+        after = np.append(after, pc.index_in(items.new.column("product_id"), value_set=touched).to_numpy())
+    return base_products + len(np.unique(after)) - len(np.unique(before))

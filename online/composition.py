@@ -72,7 +72,8 @@ class Mix:
 class Query:
     """`mix` has unit length; rows of `hidden_groups` (codes, sorted) are not shown; `notes` says what was left aside.
 
-    `words` are the shopper's; `models` (int64) is a row of each product that the query is like.
+    `words` are the shopper's; `models` (int64) is a row of each product that the query is like. `hidden_elsewhere`
+    (uint64 digests, sorted) are hidden groups that this snapshot has not; a later one may have them again.
     """
 
     mix: Mix
@@ -80,6 +81,7 @@ class Query:
     words: str | None = None
     models: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     notes: tuple[str, ...] = ()
+    hidden_elsewhere: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
 
     @property
     def unit_vector(self) -> Float32:
@@ -119,7 +121,7 @@ def compose_query(snapshot: Snapshot, question: Question, stopwatch: Stopwatch) 
 def _encode_photos(snapshot: Snapshot, question: Question, stopwatch: Stopwatch) -> tuple[Vectors, Vectors]:
     images, negative_images = question.images, question.negative_images
     if not images and not negative_images:
-        nothing = np.empty((0, snapshot.segment.manifest.dimension), np.float32)
+        nothing = np.empty((0, snapshot.view.manifest.dimension), np.float32)
         return nothing, nothing
     with stopwatch.stage("decode"):
         pixels = read_photos(images, negative_images, question.fields.bbox, snapshot.preprocessing)
@@ -146,7 +148,7 @@ class _Products:
 
     def __init__(self, snapshot: Snapshot, product_id: str | None, judged: Sequence[str]) -> None:
         self._groups_of_rows = snapshot.catalog.columns.groups
-        self._segment = snapshot.segment
+        self._view = snapshot.view
         self._judged = dict.fromkeys(judged)
         asked = {*self._judged, *(() if product_id is None else (product_id,))}
         self._rows = snapshot.catalog.rows_of_products(asked) if asked else {}
@@ -182,7 +184,7 @@ class _Products:
         return tuple(f"{product_id!r} is not in the live index and was left aside" for product_id in gone)
 
     def _vector_of(self, product_id: str) -> Float32:
-        vectors = np.asarray(self._segment.vectors[self._rows[product_id]], dtype=np.float32)
+        vectors = self._view.vectors_of(self._rows[product_id])
         mean: Float32 = unit_rows(unit_rows(vectors).mean(axis=0, keepdims=True))[0]
         return mean
 

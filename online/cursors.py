@@ -1,7 +1,8 @@
 """Cursors: all that the next page of an answer needs, signed, so that the searcher keeps nothing of it.
 
-A cursor names the base build that its rows and groups count in. It survives new generations and deltas on that base,
-which filter and hide as they then stand; on another base it is refused.
+A cursor names the base build that its groups count in. It survives new generations and deltas on that base, which
+filter and hide as they then stand; on another base it is refused. What only a delta numbers (groups that are new, rows of
+products) it names in ways that last: groups by digests, products by their ids.
 """
 
 import base64
@@ -17,6 +18,7 @@ import numpy as np
 from itsdangerous import BadData, URLSafeSerializer
 from numpy.typing import NDArray
 
+from online.attribute_match import MODELS_MAX
 from online.composition import Mix, Part, Query
 from online.problems import BAD_CURSOR, CURSOR_EXPIRED, ProblemRaised
 from online.snapshot import Snapshot
@@ -24,7 +26,7 @@ from retrieval.encoder import unit_rows
 from schemas.api import FieldError, Filters, RankWeights, SearchRequest
 from schemas.errors import StoreNotWritable
 
-CURSOR_VERSION = 1
+CURSOR_VERSION = 2
 SHOWN_MAX = 5_000
 """Groups that a cursor remembers; nobody pages further."""
 
@@ -44,9 +46,13 @@ class Cursors:
 
     def write(self, snapshot: Snapshot, query: Query, fields: SearchRequest, shown: NDArray[np.int32]) -> str | None:
         """The cursor of the page after one that showed the groups `shown`; None once it would be too long."""
-        hidden = np.union1d(query.hidden_groups, shown).astype("<i4")
-        if len(hidden) > SHOWN_MAX:
+        columns = snapshot.catalog.columns
+        hidden = np.union1d(query.hidden_groups, shown)
+        is_new = hidden >= columns.lasting_groups
+        new = np.union1d(query.hidden_elsewhere, columns.new_group_digests[hidden[is_new] - columns.lasting_groups])
+        if np.count_nonzero(~is_new) + len(new) > SHOWN_MAX:
             return None
+        models = snapshot.catalog.items.select(["product_id"]).take(query.models[:MODELS_MAX])
         return str(
             self._serializer.dumps(
                 {
@@ -55,8 +61,9 @@ class Cursors:
                     "arm": LIVE_ARM,
                     "vector": _pack(query.unit_vector.astype("<f2")),
                     "parts": [(part.field, part.kind, round(part.weight, 6)) for part in query.mix.parts],
-                    "hidden": _pack(hidden),
-                    "models": _pack(query.models.astype("<i4")),
+                    "hidden": _pack(hidden[~is_new].astype("<i4")),
+                    "hidden_new": _pack(new.astype("<u8")),
+                    "models": models.column("product_id").to_pylist(),
                     "words": query.words,
                     "asked": fields.model_dump(
                         include={"filters", "rank", "min_score", "diversity", "k"}, by_alias=True, exclude_none=True
@@ -80,7 +87,7 @@ class Cursors:
         if (found["v"], found["base"]) != (CURSOR_VERSION, base):
             message = "the index was built anew since this page was given: search again"
             raise ProblemRaised(CURSOR_EXPIRED, f"cursor: {message}", [FieldError(field=_FIELD, message=message)])
-        return _read_query(found), _read_fields(found["asked"], fields)
+        return _read_query(snapshot, found), _read_fields(found["asked"], fields)
 
     @cached_property
     def _serializer(self) -> URLSafeSerializer:
@@ -90,11 +97,23 @@ class Cursors:
         )
 
 
-def _read_query(found: Mapping[str, Any]) -> Query:
+def _read_query(snapshot: Snapshot, found: Mapping[str, Any]) -> Query:
     vector = unit_rows(_unpack(found["vector"], "<f2")[np.newaxis].astype(np.float32))[0]
     parts = tuple(Part(field, kind, weight) for field, kind, weight in found["parts"])
-    hidden, models = _unpack(found["hidden"], "<i4"), _unpack(found["models"], "<i4")
-    return Query(Mix(vector, parts), hidden.astype(np.int32), found["words"], models.astype(np.int64))
+    hidden, elsewhere = _read_hidden(snapshot, found)
+    rows = snapshot.catalog.rows_of_products(found["models"])
+    models = np.array([rows[product_id][0] for product_id in found["models"] if product_id in rows], np.int64)
+    return Query(Mix(vector, parts), hidden, found["words"], models, hidden_elsewhere=elsewhere)
+
+
+def _read_hidden(snapshot: Snapshot, found: Mapping[str, Any]) -> tuple[NDArray[np.int32], NDArray[np.uint64]]:
+    """The hidden groups as this snapshot numbers them, sorted, and the digests of those that it has not."""
+    hidden, new = _unpack(found["hidden"], "<i4").astype(np.int32), _unpack(found["hidden_new"], "<u8")
+    if not len(new):
+        return hidden, new.astype(np.uint64)
+    columns = snapshot.catalog.columns
+    here = np.flatnonzero(np.isin(columns.new_group_digests, new)) + columns.lasting_groups
+    return np.append(hidden, here.astype(np.int32)), np.setdiff1d(new, columns.new_group_digests).astype(np.uint64)
 
 
 def _read_fields(asked: Mapping[str, Any], fields: SearchRequest) -> SearchRequest:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from online.catalog import Catalog
@@ -59,7 +58,7 @@ class _Attributes:
 
     @classmethod
     def of(cls, catalog: Catalog, rows: Int64) -> "_Attributes":
-        maps = catalog.items.select(["attributes"]).take(pa.array(rows)).column("attributes").combine_chunks()
+        maps = catalog.items.select(["attributes"]).take(rows).column("attributes").combine_chunks()
         offsets = maps.offsets.to_numpy()
         entries = slice(int(offsets[0]), int(offsets[-1]))
         keys, values = maps.keys[entries].dictionary_encode(), maps.items[entries].dictionary_encode()

@@ -6,48 +6,66 @@ little-endian float32. A photo query is the stored vector of its row.
 
 import base64
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from online.catalog import Catalog
 from retrieval.encoder import Encoder
-from retrieval.segments import QueryKind, Segment
+from retrieval.exact import Float32
+from retrieval.segments import QueryKind
+from retrieval.view import View
 from schemas.errors import Corrupt, EncoderMismatch, ModelUnavailable
-from schemas.manifest import GOLDEN_FILE
+from schemas.manifest import GOLDEN_FILE, Manifest
 
 WRONG_SHARE_MAX = 0.1
 COSINE_MIN = 0.98
 """What a text vector of this encoder must share with the build's own; int8 towers reach 0.99, another model does not."""
 
 
-def ask_golden_queries(folder: Path, segment: Segment, encoder: Encoder) -> int:
-    """Returns how many were asked; 0 where the build has none.
+@dataclass(frozen=True)
+class GoldenQueries:
+    """What a build asks of whoever serves it; nothing where it has no golden queries."""
 
-    Raises Corrupt where too many answers are wrong, EncoderMismatch where the encoder reads words differently.
+    photo: Sequence[dict[str, Any]] = ()
+    text: Sequence[dict[str, Any]] = ()
+
+    @classmethod
+    def read(cls, folder: Path, manifest: Manifest) -> "GoldenQueries":
+        if GOLDEN_FILE not in manifest.files:
+            return cls()
+        golden = json.loads((folder / GOLDEN_FILE).read_text(encoding="utf-8"))
+        return cls(golden["photo"], golden["text"])
+
+
+def ask_golden_queries(golden: GoldenQueries, view: View, catalog: Catalog) -> int:
+    """Returns how many were asked. Raises Corrupt where too many answers are wrong.
+
+    A delta may change an answer: by a new row that is nearer, and by the death of one that was expected.
     """
-    if GOLDEN_FILE not in segment.manifest.files:
-        return 0
-    golden: dict[str, list[dict[str, Any]]] = json.loads((folder / GOLDEN_FILE).read_text(encoding="utf-8"))
-    photo, text = golden["photo"], golden["text"]
-    check_text_vectors(encoder, text)
-    product_ids = segment.items.column("product_id")
     wrong = []
-    for entry in photo:
-        first = _first_row(segment, segment.vector_of(entry["row"]), "photo")
-        if first < 0 or product_ids[first].as_py() != entry["product_id"]:
-            wrong.append(f"row {entry['row']}")
-    for entry in text:
-        first = _first_row(segment, _decode(entry["vector"]), "text")
-        if first < 0 or product_ids[first].as_py() not in entry["product_ids"]:
-            wrong.append(repr(entry["words"]))
-    asked = len(photo) + len(text)
+    for entry in golden.photo:
+        if _is_live(view, entry["row"]):
+            first = _first_row(view, view.vector_of(entry["row"]), "photo")
+            if not _is_right(view, catalog, first, [entry["product_id"]]):
+                wrong.append(f"row {entry['row']}")
+    for entry in golden.text:
+        expected = [row for product_id in entry["product_ids"] for row in catalog.base.rows_of(product_id).tolist()]
+        if all(_is_live(view, row) for row in expected):
+            first = _first_row(view, _decode(entry["vector"]), "text")
+            if not _is_right(view, catalog, first, entry["product_ids"]):
+                wrong.append(repr(entry["words"]))
+    asked = len(golden.photo) + len(golden.text)
     if len(wrong) > WRONG_SHARE_MAX * asked:
-        raise Corrupt(segment.manifest.build_id, f"{asked} golden answers", f"{len(wrong)} wrong, such as {wrong[0]}")
+        name = view.manifest.build_id if view.delta is None else view.delta.manifest.delta_id
+        raise Corrupt(name, f"{asked} golden answers", f"{len(wrong)} wrong, such as {wrong[0]}")
     return asked
 
 
-def check_text_vectors(encoder: Encoder, text: list[dict[str, Any]]) -> None:
+def check_text_vectors(encoder: Encoder, text: Sequence[dict[str, Any]]) -> None:
     """Raises EncoderMismatch where the encoder's vectors of the golden words are not the build's."""
     if not text:
         return
@@ -65,10 +83,20 @@ def check_text_vectors(encoder: Encoder, text: list[dict[str, Any]]) -> None:
         )
 
 
-def _first_row(segment: Segment, unit_vector: Any, kind: QueryKind) -> int:
-    _, rows = segment.search(unit_vector[np.newaxis], 1, kind)
+def _is_live(view: View, row: int) -> bool:
+    return view.live_mask is None or bool(view.live_mask[row])
+
+
+def _is_right(view: View, catalog: Catalog, row: int, product_ids: Sequence[str]) -> bool:
+    if row < 0:
+        return False
+    return row >= view.base.rows or catalog.tiles(np.array([row]))[0]["product_id"] in product_ids
+
+
+def _first_row(view: View, unit_vector: Float32, kind: QueryKind) -> int:
+    _, rows = view.search(unit_vector[np.newaxis], 1, kind)
     return int(rows[0, 0])
 
 
-def _decode(vector: str) -> Any:
+def _decode(vector: str) -> Float32:
     return np.frombuffer(base64.b64decode(vector), "<f4")

@@ -1,8 +1,8 @@
-"""Models and builds on this host's disk: downloaded and verified once, shared by all workers, the oldest removed.
+"""Models, builds and deltas on this host's disk: fetched and verified once, shared by all workers, the oldest removed.
 
-The cache folder holds `models/<id>/` and `builds/<id>/`. One worker at a time downloads, under a file lock. A folder is
-trusted again without reading it whole when `<id>.verified` beside it lists every file with the size and the time of
-change that it had when its SHA-256 was checked.
+The cache folder holds `models/<id>/`, `builds/<id>/` and `deltas/<id>/`. One worker at a time downloads, under a file
+lock, once there is room for it. A folder is trusted again without reading it whole when `<id>.verified` beside it lists
+every file with the size and the time of change that it had when its SHA-256 was checked.
 """
 
 import json
@@ -10,8 +10,9 @@ import os
 import re
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock
@@ -20,17 +21,24 @@ from online.logs import log
 from retrieval.builds import fetch_build
 from retrieval.bundles import fetch_bundle
 from retrieval.objects import ObjectStore
+from retrieval.stored_deltas import fetch_delta
+from schemas.bundle import WEIGHTS_FILE, model_key
+from schemas.delta import delta_key
 from schemas.errors import Corrupt, ShopLensError, StoreNotWritable
+from schemas.manifest import MANIFEST_FILE, build_key
 from schemas.pointer import POINTER_KEY, Pointer
 
 LOCK_FILE = ".searchers.lock"
 LAST_GOOD_FILE = "last-good.json"
 _SEAL_SUFFIX = ".verified"
+_PARTIAL = ".*.partial"
+_KINDS = ("builds", "models", "deltas")
 _ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 class HostCache:
-    """Raises what `fetch_build` and `fetch_bundle` raise, and StoreNotWritable where the folder cannot be written."""
+    """Raises what `fetch_build`, `fetch_bundle` and `fetch_delta` raise, and StoreNotWritable where the folder cannot be
+    written or has no room."""
 
     def __init__(self, store: ObjectStore, folder: Path, builds_kept: int) -> None:
         self._store, self._folder, self._builds_kept = store, folder, max(builds_kept, 1)
@@ -51,34 +59,73 @@ class HostCache:
 
     def build_folder(self, build_id: str) -> Path:
         """A verified copy of builds/<id>/. Hold the lock."""
-        return self._sealed("builds", build_id, fetch_build)
+        return self._sealed("builds", build_id, fetch_build, build_key)
 
     def model_folder(self, model_id: str) -> Path:
         """A verified copy of models/<id>/, without torch weights. Hold the lock."""
-        return self._sealed("models", model_id, fetch_bundle)
+        return self._sealed("models", model_id, fetch_bundle, model_key)
+
+    def delta_folder(self, delta_id: str) -> Path:
+        """A verified copy of deltas/<id>/. Hold the lock."""
+        return self._sealed("deltas", delta_id, fetch_delta, delta_key)
 
     def remove_old(self) -> list[str]:
-        """Keep the builds and models that were last used, and no more; open files of a removed one stay readable.
+        """Keep the builds and models that were last used, as many deltas of each such build, and no more; open files of
+        a removed one stay readable. What killed downloads left goes too.
 
         Returns the ids that were removed. Hold the lock.
         """
-        removed = []
-        for kind in ("builds", "models"):
-            seals = sorted((self._folder / kind).glob(f"*{_SEAL_SUFFIX}"), key=lambda seal: seal.stat().st_mtime_ns)
-            for seal in seals[: -self._builds_kept]:
-                name = seal.name.removesuffix(_SEAL_SUFFIX)
-                seal.unlink()
-                shutil.rmtree(seal.with_name(name), ignore_errors=True)
-                removed.append(name)
-        if removed:
-            log.info("old_copies_removed", removed=removed)
-        return removed
+        builds, models, deltas = (self._last_used(kind) for kind in _KINDS)
+        kept = {folder.name for folder in (*builds[: self._builds_kept], *models[: self._builds_kept])}
+        of_base: Counter[str | None] = Counter()
+        for folder in deltas:
+            base = _base_of(folder)
+            of_base[base] += 1
+            if base in kept and of_base[base] <= self._builds_kept:
+                kept.add(folder.name)
+        removed = [folder for folder in (*builds, *models, *deltas) if folder.name not in kept]
+        for folder in removed:
+            _seal_of(folder).unlink(missing_ok=True)
+            shutil.rmtree(folder, ignore_errors=True)
+        self._remove_leftovers()
+        names = [folder.name for folder in reversed(removed)]
+        if names:
+            log.info("old_copies_removed", removed=names)
+        return names
+
+    def _last_used(self, kind: str) -> list[Path]:
+        """The verified folders of a kind, the last used first."""
+        seals = sorted((self._folder / kind).glob(f"*{_SEAL_SUFFIX}"), key=lambda seal: seal.stat().st_mtime_ns)
+        return [seal.with_name(seal.name.removesuffix(_SEAL_SUFFIX)) for seal in reversed(seals)]
+
+    def _remove_leftovers(self) -> None:
+        """Partial downloads, folders that were never verified, and locks of what is no more: nobody else writes here."""
+        for kind in _KINDS:
+            for path in (self._folder / kind).glob("*"):
+                whole = path.name.removeprefix(".").removesuffix(".lock")
+                if path.is_dir() and (path.match(_PARTIAL) or not _seal_of(path).exists()):
+                    shutil.rmtree(path, ignore_errors=True)
+                elif path.name == f".{whole}.lock" and not path.with_name(whole).exists():
+                    path.unlink(missing_ok=True)
 
     def remember(self, pointer: Pointer) -> None:
-        """Note what this host served last, for a worker that starts while CURRENT cannot be loaded. Hold the lock."""
+        """Note what this host serves, for a worker that starts while CURRENT cannot be loaded, and that it was used.
+
+        A disk that is full must not keep what is loaded from being served: that it was not noted is logged. Hold the
+        lock.
+        """
+        for kind, name in zip(
+            _KINDS, (pointer.live.build_id, pointer.live.model_id, pointer.live.delta_id), strict=True
+        ):
+            if name is not None:
+                with suppress(OSError):
+                    _touch(_seal_of(self._folder / kind / name))
         partial = self._folder / f".{LAST_GOOD_FILE}.partial"
-        partial.write_text(json.dumps({"store": self._store.uri, "pointer": pointer.to_json().decode()}))
-        partial.replace(self._folder / LAST_GOOD_FILE)
+        try:
+            partial.write_text(json.dumps({"store": self._store.uri, "pointer": pointer.to_json().decode()}))
+            partial.replace(self._folder / LAST_GOOD_FILE)
+        except OSError as error:
+            log.warning("last_good_not_noted", detail=f"cannot write to {self._folder}: {error.strerror}")
 
     def recall(self) -> Pointer | None:
         """What this host served last from the same store; None where there is nothing to go by."""
@@ -88,22 +135,61 @@ class HostCache:
         except (OSError, ValueError, KeyError, ShopLensError):
             return None
 
-    def _sealed(self, kind: str, name: str, fetch: Callable[[ObjectStore, str, Path], Path]) -> Path:
+    def _sealed(
+        self, kind: str, name: str, fetch: Callable[[ObjectStore, str, Path], Path], key: Callable[[str], str]
+    ) -> Path:
         if not _ID.fullmatch(name):
             raise Corrupt(POINTER_KEY, "an id without slashes", repr(name))
         folder = self._folder / kind / name
-        seal = folder.with_name(f"{folder.name}{_SEAL_SUFFIX}")
+        seal = _seal_of(folder)
         if _is_intact(folder, seal):
             _touch(seal)
             return folder
         seal.unlink(missing_ok=True)
         try:
+            self._require_room(kind, name, key(name))
             fetched = fetch(self._store, name, self._folder / kind)
             seal.write_text(json.dumps(_describe(fetched)))
             _touch(seal)
         except OSError as error:
             raise StoreNotWritable(f"cannot write to the cache {self._folder}: {error.strerror}; free space") from error
         return fetched
+
+    def _require_room(self, kind: str, name: str, key: str) -> None:
+        """Better said before a download than half-way through it. Raises StoreNotWritable."""
+        self._remove_leftovers()
+        needed, free = _bytes_of(self._store, key), shutil.disk_usage(self._folder).free
+        if needed > free:
+            raise StoreNotWritable(
+                f"the cache {self._folder} has no room for {kind}/{name}: it takes {_mb(needed)} MB and {_mb(free)} MB "
+                f"are free; free {_mb(needed - free)} MB more, or name another folder (SHOPLENS_CACHE)"
+            )
+
+
+def _bytes_of(store: ObjectStore, key: str) -> int:
+    """What a build, delta or model takes by its manifest; 0 where that cannot be read: fetching it says why."""
+    found = store.get(key)
+    try:
+        files = json.loads(found.data)["files"] if found else {}
+        return sum(int(entry["bytes"]) for name, entry in files.items() if name != WEIGHTS_FILE)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return 0
+
+
+def _mb(size_bytes: int) -> str:
+    return f"{size_bytes / 1e6:.1f}"
+
+
+def _base_of(delta_folder: Path) -> str | None:
+    """The build that a delta was made for."""
+    try:
+        return str(json.loads((delta_folder / MANIFEST_FILE).read_text())["base_build_id"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _seal_of(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}{_SEAL_SUFFIX}")
 
 
 def _is_intact(folder: Path, seal: Path) -> bool:
@@ -114,8 +200,9 @@ def _is_intact(folder: Path, seal: Path) -> bool:
 
 
 def _touch(seal: Path) -> None:
-    """Note the last use. The kernel's own stamps are too coarse to order two uses."""
-    now = time.time_ns()
+    """Note the last use, later than all others: the kernel's stamps are too coarse to order two, and clocks are set back."""
+    others = (other.stat().st_mtime_ns for other in seal.parent.glob(f"*{_SEAL_SUFFIX}"))
+    now = max(time.time_ns(), 1 + max(others, default=0))
     os.utime(seal, ns=(now, now))
 
 

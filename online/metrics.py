@@ -17,6 +17,7 @@ from schemas.intervals import parse_time
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _INTERVAL_END = "shoplens_index_interval_end_seconds"
+_SWAP_BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 _BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56)
 
 
@@ -52,15 +53,25 @@ class SearcherMetrics:
         )
         self.events_lost = Counter("shoplens_events_lost", "Events that could not be spooled", registry=self.registry)
         self.swaps = Counter("shoplens_snapshot_swaps", "Snapshots that went live", registry=self.registry)
+        self.swap_seconds = Histogram(
+            "shoplens_snapshot_swap_seconds",
+            "From a new CURRENT to serving it: fetch, verify, open, warm",
+            ["change"],
+            buckets=_SWAP_BUCKETS_S,
+            registry=self.registry,
+        )
         self.load_failures = Counter(
             "shoplens_snapshot_load_failures", "Snapshots refused", ["error"], registry=self.registry
         )
         self._served: _ServedGauges | None = None
 
-    def show_snapshot(self, snapshot: Snapshot) -> None:
+    def show_snapshot(self, snapshot: Snapshot, change: str, took_s: float) -> None:
+        """`change` is what was loaded for it: base, delta or pointer."""
         self.swaps.inc()
+        self.swap_seconds.labels(change).observe(took_s)
         self._served = self._served or _ServedGauges(self.registry)
         self._served.generation.set(snapshot.pointer.generation)
+        self._served.of_worker.set(snapshot.pointer.generation)
         self._served.interval_end.set(parse_time(snapshot.pointer.interval_end).timestamp())
 
     def render(self) -> bytes:
@@ -80,6 +91,12 @@ class _ServedGauges:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.generation = Gauge(
             "shoplens_generation", "Of CURRENT, as served", registry=registry, multiprocess_mode="livemin"
+        )
+        self.of_worker = Gauge(
+            "shoplens_worker_generation",
+            "Of CURRENT, as each worker serves it",
+            registry=registry,
+            multiprocess_mode="liveall",
         )
         self.interval_end = Gauge(
             _INTERVAL_END,

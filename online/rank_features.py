@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.item_columns import NO_VALUE, ItemColumns
+from retrieval.layered_columns import lay_values
+from retrieval.layered_items import LayeredItems
 from schemas.calibration import NO_CURRENCY, Calibration
 
 Float32 = NDArray[np.float32]
@@ -21,6 +23,13 @@ class RankFeatures:
     @classmethod
     def of(cls, columns: ItemColumns, calibration: Calibration) -> "RankFeatures":
         return cls(calibration, _place_prices(columns, calibration))
+
+    def under(self, items: LayeredItems, layer: ItemColumns) -> "RankFeatures":
+        """These features of a base, with a delta over it: `layer` are the columns of `items.layer`."""
+        if not layer.rows:
+            return self
+        places = _place_prices(layer, self.calibration)
+        return RankFeatures(self.calibration, lay_values(self.price_place, places, items))
 
 
 def _place_prices(columns: ItemColumns, calibration: Calibration) -> Float32:

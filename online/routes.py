@@ -49,6 +49,7 @@ def add_search_routes(app: OpenAPI, searcher: Searcher) -> None:
             stages_ms=g.stopwatch.stages_ms,
             generation=snapshot.pointer.generation,
             build_id=snapshot.pointer.live.build_id,
+            delta_id=snapshot.pointer.live.delta_id,
             model_id=snapshot.pointer.live.model_id,
             request_id=g.request_id,
         )
@@ -103,14 +104,15 @@ def add_state_routes(app: OpenAPI, searcher: Searcher) -> None:
         current = searcher.live.current
         if current is None:
             raise ProblemRaised(NOT_READY, searcher.live.reason, headers={"Retry-After": str(RETRY_AFTER_S)})
-        manifest, pointer = current.segment.manifest, current.pointer
+        manifest, pointer = current.view.manifest, current.pointer
         state = ReadyResponse(
             generation=pointer.generation,
             build_id=manifest.build_id,
+            delta_id=pointer.live.delta_id,
             model_id=manifest.model_id,
             model_fingerprint=manifest.model_fingerprint,
-            rows=manifest.rows,
-            products=manifest.products,
+            rows=current.view.live_rows,
+            products=current.products,
             interval_end=pointer.interval_end,
         )
         return Response(state.model_dump_json(), mimetype="application/json", headers={"Cache-Control": "no-store"})

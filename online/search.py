@@ -82,15 +82,15 @@ def choose(snapshot: Snapshot, rows: Int64, scores: Float32, best: Int64, k: int
     if not diversity:
         return best[:k]
     pool = best[: pool_size(k)]
-    unit_vectors = unit_rows(np.asarray(snapshot.segment.vectors[rows[pool]], dtype=np.float32))
+    unit_vectors = unit_rows(snapshot.view.vectors_of(rows[pool]))
     return pool[diversify(scores[pool], unit_vectors, k, diversity)]
 
 
 def nearest_rows(snapshot: Snapshot, query: Query, groups_wanted: int, mask: Mask | None = None) -> Candidates:
     """The rows nearest to the query, of at least as many groups, wherever so many exist among the rows of `mask`."""
-    manifest = snapshot.segment.manifest
+    manifest = snapshot.view.manifest
     return find_candidates(
-        snapshot.segment,
+        snapshot.view,
         query.unit_vector,
         groups_wanted,
         snapshot.catalog.columns.groups,

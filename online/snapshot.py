@@ -6,21 +6,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from PIL import Image
 
-from online.catalog import Catalog
-from online.golden import ask_golden_queries
+from online.catalog import Catalog, count_products
+from online.golden import GoldenQueries, ask_golden_queries, check_text_vectors
 from online.host_cache import HostCache
 from online.rank_features import RankFeatures
 from retrieval.bundles import read_bundle
+from retrieval.deltas import Delta, open_delta
 from retrieval.encoder import Encoder
+from retrieval.item_columns import ItemColumns
 from retrieval.photos import decode_photo, encode_thumbnail
 from retrieval.preprocess import to_pixels
 from retrieval.segments import Segment, open_build
+from retrieval.view import View
 from schemas.api import RESULTS_MAX
 from schemas.bundle import Bundle, Preprocessing
 from schemas.calibration import Calibration
-from schemas.errors import EncoderMismatch, Misconfigured, ModelUnavailable
+from schemas.errors import EncoderMismatch, ModelUnavailable
 from schemas.intervals import parse_time
 from schemas.manifest import Manifest
 from schemas.pointer import Pointer
@@ -31,15 +35,50 @@ DAY_S = 86_400
 
 
 @dataclass(frozen=True)
+class Base:
+    """One verified build made ready for serving, as it is without any delta: each delta is laid over the same one."""
+
+    segment: Segment
+    catalog: Catalog
+    features: RankFeatures
+    golden: GoldenQueries
+
+    @classmethod
+    def of(cls, segment: Segment, golden: GoldenQueries) -> "Base":
+        catalog = Catalog.of(segment.items)
+        features = RankFeatures.of(catalog.columns, Calibration.from_json(segment.manifest.calibration))
+        return cls(segment, catalog, features, golden)
+
+
+@dataclass(frozen=True)
 class Snapshot:
-    """One verified, warmed build with the model that made its vectors. Many threads may search it at once."""
+    """One base with its delta, verified and warmed, and the model that made its vectors. Many threads may search it.
+
+    `view`, `catalog` and `features` show the base as the delta changed it; `products` counts what is left and new.
+    """
 
     pointer: Pointer
     encoder: Encoder
     preprocessing: Preprocessing
-    segment: Segment
+    base: Base
+    view: View
     catalog: Catalog
     features: RankFeatures
+    products: int
+
+    @classmethod
+    def of(
+        cls, pointer: Pointer, encoder: Encoder, preprocessing: Preprocessing, base: Base, delta: Delta | None
+    ) -> "Snapshot":
+        """Lay the delta over the base, by patching copies of what searches read."""
+        view, catalog, features = View.of(base.segment, delta), base.catalog, base.features
+        products = base.segment.manifest.products
+        if delta is not None:
+            layer = ItemColumns.of(view.items.layer)
+            catalog, features = catalog.under(view.items, layer, view.live_mask), features.under(view.items, layer)
+            products = count_products(products, view.items, delta.tombstones)
+            pa.default_memory_pool().release_unused()
+        return cls(pointer, encoder, preprocessing, base, view, catalog, features, products)
 
     @property
     def interval_day(self) -> float | None:
@@ -55,39 +94,56 @@ class SnapshotLoader:
         self._cache, self._load_encoder = cache, load_encoder
 
     def load(self, pointer: Pointer, live: Snapshot | None = None) -> Snapshot:
-        """Download, verify, open and warm. What did not change is taken over from `live`.
+        """Download, verify, open and warm. What did not change is taken over from `live`: its base, when only the delta
+        is another.
 
-        Raises EncoderMismatch where the model is not the one that made the vectors, Corrupt where a file is damaged,
-        ModelUnavailable, SchemaTooNew, Misconfigured, StoreUnavailable.
+        Raises EncoderMismatch where the model is not the one that made the vectors, Corrupt where a file is damaged or
+        a delta is of another base, ModelUnavailable, SchemaTooNew, StoreNotWritable, StoreUnavailable.
         """
-        served = pointer.live
-        if served.delta_id is not None:
-            raise Misconfigured(
-                f"CURRENT names the delta {served.delta_id}, which this release cannot read: upgrade it"
-            )
-        if live is not None and live.pointer.live == served:
-            with self._cache.locked():
-                self._cache.remember(pointer)
-            return replace(live, pointer=pointer)
+        if live is not None and live.pointer.live == pointer.live:
+            snapshot = replace(live, pointer=pointer)
+        elif live is not None and replace(live.pointer.live, delta_id=pointer.live.delta_id) == pointer.live:
+            snapshot = self._load_delta(pointer, live)
+        else:
+            snapshot = self._load_base(pointer, live)
         with self._cache.locked():
-            build_folder = self._cache.build_folder(served.build_id)
-            model_folder = self._cache.model_folder(served.model_id)
+            self._cache.remember(pointer)
+            self._cache.remove_old()
+        return snapshot
+
+    def _load_delta(self, pointer: Pointer, live: Snapshot) -> Snapshot:
+        """Another delta over the base that is open, with the encoder that is loaded."""
+        with self._cache.locked():
+            delta = self._open_delta(pointer, live.base.segment.manifest)
+        snapshot = Snapshot.of(pointer, live.encoder, live.preprocessing, live.base, delta)
+        ask_golden_queries(snapshot.base.golden, snapshot.view, snapshot.catalog)
+        return snapshot
+
+    def _load_base(self, pointer: Pointer, live: Snapshot | None) -> Snapshot:
+        with self._cache.locked():
+            build_folder = self._cache.build_folder(pointer.live.build_id)
+            model_folder = self._cache.model_folder(pointer.live.model_id)
             segment = open_build(build_folder, verify=False)
+            delta = self._open_delta(pointer, segment.manifest)
+            golden = GoldenQueries.read(build_folder, segment.manifest)
         bundle = read_bundle(model_folder)
         check_model(bundle, segment.manifest)
         if live is not None and live.encoder.fingerprint == bundle.fingerprint:
             encoder = live.encoder
         else:
             encoder = self._load_encoder(model_folder)
-        catalog = Catalog.of(segment.items)
-        features = RankFeatures.of(catalog.columns, Calibration.from_json(segment.manifest.calibration))
-        snapshot = Snapshot(pointer, encoder, bundle.preprocessing, segment, catalog, features)
+        check_text_vectors(encoder, golden.text)
+        base = Base.of(segment, golden)
+        snapshot = Snapshot.of(pointer, encoder, bundle.preprocessing, base, delta)
         warm(snapshot)
-        ask_golden_queries(build_folder, segment, encoder)
-        with self._cache.locked():
-            self._cache.remember(pointer)
-            self._cache.remove_old()
+        ask_golden_queries(golden, snapshot.view, snapshot.catalog)
         return snapshot
+
+    def _open_delta(self, pointer: Pointer, base: Manifest) -> Delta | None:
+        """Hold the lock."""
+        if pointer.live.delta_id is None:
+            return None
+        return open_delta(self._cache.delta_folder(pointer.live.delta_id), base, verify=False)
 
     def load_last_good(self) -> Snapshot | None:
         """What this host served last, from its own disk if need be; None where there was nothing. Raises as `load`."""
@@ -110,8 +166,8 @@ def warm(snapshot: Snapshot) -> None:
     """Pay the first query's costs before the first shopper does: the decoder, thread pools, pages of the index."""
     photo = encode_thumbnail(Image.new("RGB", (64, 64), "grey"))
     pixels = to_pixels(decode_photo(photo), snapshot.preprocessing)[np.newaxis]
-    candidates = min(WARM_CANDIDATES, snapshot.segment.manifest.rows)
-    _, rows = snapshot.segment.search(snapshot.encoder.encode_pixels(pixels), candidates, "photo")
+    candidates = min(WARM_CANDIDATES, snapshot.view.rows)
+    _, rows = snapshot.view.search(snapshot.encoder.encode_pixels(pixels), candidates, "photo")
     snapshot.catalog.tiles(rows[rows >= 0][:RESULTS_MAX])
     with contextlib.suppress(ModelUnavailable):  # a model without a text tower still serves photos
-        snapshot.segment.search(snapshot.encoder.encode_texts(["warm"]), candidates, "text")
+        snapshot.view.search(snapshot.encoder.encode_texts(["warm"]), candidates, "text")

@@ -42,6 +42,13 @@ class LiveSnapshot:
         self.reason = "the first index is still loading"
 
 
+def describe_change(before: Snapshot | None, after: Snapshot) -> str:
+    """What a swap loaded: a base, a delta over the one that was open, or nothing but a pointer."""
+    if before is None or before.base is not after.base:
+        return "base"
+    return "pointer" if before.view is after.view else "delta"
+
+
 class Watcher:
     """Call `look` as often as wanted, or `start` a thread that does. One watcher a process."""
 
@@ -91,13 +98,14 @@ class Watcher:
 
     def _fall_back(self) -> None:
         """A worker that starts while CURRENT cannot be had serves what the workers beside it still serve."""
+        started = time.perf_counter()
         try:
             snapshot = self._loader.load_last_good()
         except Exception as error:  # there is only CURRENT to wait for, then
             log.error("last_good_refused", error=type(error).__name__, detail=str(error))
             return
         if snapshot is not None:
-            self._make_live(snapshot)
+            self._make_live(snapshot, started)
 
     def _look(self) -> Look:
         try:
@@ -110,26 +118,31 @@ class Watcher:
             return Look.UNCHANGED
         if found.etag == self._refused_etag and self._clock() < self._next_try_at:
             return Look.WAITING
+        started = time.perf_counter()
         try:
             snapshot = self._loader.load(Pointer.from_json(found.data), self._live.current)
         except Exception as error:  # whatever it is, the live snapshot goes on serving
             self._refuse(found.etag, error)
             return Look.REFUSED
         self._served_etag, self._refused_etag, self._refusals = found.etag, None, 0
-        self._make_live(snapshot)
+        self._make_live(snapshot, started)
         return Look.SWAPPED
 
-    def _make_live(self, snapshot: Snapshot) -> None:
+    def _make_live(self, snapshot: Snapshot, started: float) -> None:
         before = self._live.current
         self._live.current = snapshot
-        self._metrics.show_snapshot(snapshot)
+        change, took_s = describe_change(before, snapshot), time.perf_counter() - started
+        self._metrics.show_snapshot(snapshot, change, took_s)
         log.info(
             "snapshot_live",
+            change=change,
+            took_s=round(took_s, 3),
             generation=snapshot.pointer.generation,
             before=before.pointer.generation if before else None,
             build_id=snapshot.pointer.live.build_id,
+            delta_id=snapshot.pointer.live.delta_id,
             model_id=snapshot.pointer.live.model_id,
-            rows=snapshot.segment.manifest.rows,
+            rows=snapshot.view.live_rows,
         )
 
     def _refuse(self, etag: str, error: Exception) -> None:

@@ -3,6 +3,7 @@
 Made once for a snapshot, by pyarrow and numpy alone, and never changed: many threads read it at once.
 """
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -113,6 +114,12 @@ class ItemColumns:
     def lasting_groups(self) -> int:
         """How many groups, the first ones, keep their numbers under every delta of their base."""
         return self.group_count - len(self.new_groups)
+
+    @cached_property
+    def new_group_digests(self) -> NDArray[np.uint64]:
+        """Of each of `new_groups` (m,): what a group can be known by beyond its delta."""
+        digests = [hashlib.blake2b(name.encode(), digest_size=8).digest() for name in self.new_groups]
+        return np.frombuffer(b"".join(digests), "<u8").astype(np.uint64)
 
     @classmethod
     def of(cls, items: Any) -> "ItemColumns":

@@ -343,6 +343,7 @@ class SearchResponse(BaseModel):
     )
     generation: int = Field(description="of CURRENT; it only grows")
     build_id: str
+    delta_id: str | None = Field(None, description="what was laid over the build: products that changed since")
     model_id: str
     request_id: str
 
@@ -377,9 +378,10 @@ class ReadyResponse(BaseModel):
     status: Literal["ready"] = "ready"
     generation: int
     build_id: str
+    delta_id: str | None = Field(None, description="what was laid over the build: products that changed since")
     model_id: str
     model_fingerprint: str
-    rows: int
+    rows: int = Field(description="photos that can be found")
     products: int
     interval_end: str
 

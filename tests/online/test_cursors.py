@@ -229,7 +229,9 @@ def test_a_cursor_that_would_be_endless_is_not_given(searcher: Searcher, tmp_pat
     cursors = Cursors(b"key", tmp_path)
     query = Query(Mix.of("text", "text", np.ones(4, np.float32)), np.arange(4_990, dtype=np.int32))
     fields = SearchRequest.model_validate({"text": "red"})
-    snapshot = searcher.snapshot()
+    catalog = searcher.snapshot().catalog
+    many_groups = replace(catalog, columns=replace(catalog.columns, group_count=6_000))
+    snapshot = replace(searcher.snapshot(), catalog=many_groups)
     assert cursors.write(snapshot, query, fields, np.arange(5_000, 5_020, dtype=np.int32)) is None
     longest = cursors.write(snapshot, query, fields, np.arange(5_000, 5_010, dtype=np.int32))
     assert longest is not None

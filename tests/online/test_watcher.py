@@ -58,7 +58,7 @@ def test_the_same_build_under_a_new_generation_is_not_loaded_again(searcher: Sea
     before = searcher.snapshot()
     point_at(store, "b1", 2)
     assert searcher.watcher.look() is Look.SWAPPED
-    assert searcher.snapshot().segment is before.segment
+    assert searcher.snapshot().base is before.base
     assert searcher.snapshot().pointer.generation == 2
 
 
