@@ -1,5 +1,6 @@
 """Candidates for k groups of variants: wider and wider searches, until k groups are among them or there are no more."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from retrieval.exact import Float32, Int64
 from retrieval.item_columns import Codes, Mask
-from retrieval.planner import Plan
+from retrieval.planner import Plan, Stage
 from schemas.manifest import SearchParameters
 
 WIDTHS = (500, 2_000)
@@ -51,8 +52,9 @@ class Searchable(Protocol):
     def live_mask(self) -> Mask | None: ...
 
     def search_planned(
-        self, query: Float32, k: int, parameters: SearchParameters, rows: Int64 | None = None, probe_factor: int = 1
-    ) -> tuple[Float32, Int64, Plan]: ...
+        self, query: Float32, k: int, parameters: SearchParameters, rows: Int64 | None = None, probe_factor: int = 1,
+        stage: Stage = nullcontext,
+    ) -> tuple[Float32, Int64, Plan]: ...  # fmt: skip
 
     def scan(self, query: Float32, k: int, rows: Int64) -> tuple[Float32, Int64]: ...
 
@@ -65,29 +67,32 @@ def find_candidates(
     parameters: SearchParameters,
     mask: Mask | None = None,
     hidden_groups: NDArray[np.int32] | None = None,
+    stage: Stage = nullcontext,
 ) -> Candidates:
     """The nearest rows to a query (dimension,), of at least `groups_wanted` groups wherever so many exist.
 
     `groups` (rows,) numbers the group of each row; rows of `hidden_groups` are left out; `mask` (rows,) says which rows
-    may be found at all.
+    may be found at all. `stage` surrounds what is planned and what is searched.
     """
-    live = segment.live_mask
-    if mask is not None and live is not None:
-        mask = mask & live
-    rows = None if mask is None else np.flatnonzero(mask).astype(np.int64)
+    live, rows = segment.live_mask, None
+    if mask is not None:
+        with stage("plan"):
+            mask = mask if live is None else mask & live
+            rows = np.flatnonzero(mask).astype(np.int64)
     matched = segment.live_rows if rows is None else len(rows)
     hidden = np.empty(0, np.int32) if hidden_groups is None else hidden_groups
     for step, width in enumerate(WIDTHS):
         scores, found, plan = segment.search_planned(
-            unit_vector, min(width + 2 * len(hidden), matched), parameters, rows, PROBES_WIDENED**step
+            unit_vector, min(width + 2 * len(hidden), matched), parameters, rows, PROBES_WIDENED**step, stage
         )
         complete = len(found) == matched
         kept = ~np.isin(groups[found], hidden)
         scores, found = scores[kept], found[kept]
         if complete or _count(groups, found) >= groups_wanted:
             return Candidates(scores, found, replace(plan, candidates=len(found)), complete)
-    allowed = next((known for known in (mask, live) if known is not None), np.ones(segment.rows, dtype=bool))
-    return _scan_for_groups(segment, unit_vector, groups_wanted, groups, _without(allowed, groups, hidden), matched)
+    with stage("search"):
+        allowed = next((known for known in (mask, live) if known is not None), np.ones(segment.rows, dtype=bool))
+        return _scan_for_groups(segment, unit_vector, groups_wanted, groups, _without(allowed, groups, hidden), matched)
 
 
 def _scan_for_groups(

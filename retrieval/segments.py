@@ -13,6 +13,7 @@ so that all workers of a machine share one copy.
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -28,6 +29,7 @@ from retrieval.planner import (
     BEST_ROWS,
     NEAREST_PART,
     Plan,
+    Stage,
     plan_among_live,
     plan_filtered,
     plan_unfiltered,
@@ -115,8 +117,9 @@ class Segment:
         return stack_answers(answers, k)
 
     def search_planned(
-        self, query: Float32, k: int, parameters: SearchParameters, rows: Int64 | None = None, probe_factor: int = 1
-    ) -> tuple[Float32, Int64, Plan]:
+        self, query: Float32, k: int, parameters: SearchParameters, rows: Int64 | None = None, probe_factor: int = 1,
+        stage: Stage = nullcontext,
+    ) -> tuple[Float32, Int64, Plan]:  # fmt: skip
         """The k best rows for one unit query (dimension,), by the way that suits the filters, and that way.
 
         `rows`, sorted and without repeats, limits the search to those rows. Without them `probe_factor` times the tuned
@@ -126,16 +129,19 @@ class Segment:
         nprobe = min(parameters.nprobe * probe_factor, self._nlist)
         if rows is None and self.live is None:
             plan = plan_unfiltered(self.rows, nprobe, self._nlist)
-            return *_without_gaps(self._search_lists(queries, k, parameters, nprobe, None)), plan
-        chosen = self._live_among(rows)
-        plan = self._plan(queries, chosen, nprobe, filtered=rows is not None)
-        while plan.nprobe:
-            selector = None if rows is None and plan.path == "probe" else chosen.selector
-            scores, found = _without_gaps(self._search_lists(queries, k, parameters, plan.nprobe, selector))
-            if selector is None or self._lie_near(found[:BEST_ROWS], queries, plan.nprobe):
-                return scores, found, plan
-            plan = widen(plan, self._nlist)
-        return *self._scan(queries, k, chosen), plan
+            with stage("search"):
+                return *_without_gaps(self._search_lists(queries, k, parameters, nprobe, None)), plan
+        with stage("plan"):
+            chosen = self._live_among(rows)
+            plan = self._plan(queries, chosen, nprobe, filtered=rows is not None)
+        with stage("search"):
+            while plan.nprobe:
+                selector = None if rows is None and plan.path == "probe" else chosen.selector
+                scores, found = _without_gaps(self._search_lists(queries, k, parameters, plan.nprobe, selector))
+                if selector is None or self._lie_near(found[:BEST_ROWS], queries, plan.nprobe):
+                    return scores, found, plan
+                plan = widen(plan, self._nlist)
+            return *self._scan(queries, k, chosen), plan
 
     def scan(self, query: Float32, k: int, rows: Int64) -> tuple[Float32, Int64]:
         """The k best of the sorted `rows` by their exact scores: scores (m,) float32 and rows (m,) int64, m = min(k, rows).

@@ -8,6 +8,7 @@ Rows are numbered on: row i of the delta's new rows is `base.rows + i`. Tombston
 found. The base stays open as it is, so the next delta can be laid over the same one.
 """
 
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -16,7 +17,7 @@ import numpy as np
 from retrieval.deltas import Delta
 from retrieval.exact import Float32, Int64, best_k
 from retrieval.layered_items import LayeredItems
-from retrieval.planner import Plan
+from retrieval.planner import Plan, Stage
 from retrieval.row_sets import Mask
 from retrieval.segments import QueryKind, Segment, stack_answers
 from schemas.manifest import Manifest, SearchParameters
@@ -89,16 +90,18 @@ class View:
         return stack_answers([self.search_planned(query, k, parameters, rows)[:2] for query in unit_vectors], k)
 
     def search_planned(
-        self, query: Float32, k: int, parameters: SearchParameters, rows: Int64 | None = None, probe_factor: int = 1
-    ) -> tuple[Float32, Int64, Plan]:
+        self, query: Float32, k: int, parameters: SearchParameters, rows: Int64 | None = None, probe_factor: int = 1,
+        stage: Stage = nullcontext,
+    ) -> tuple[Float32, Int64, Plan]:  # fmt: skip
         """As `Segment.search_planned`, over both parts; the plan is the base's, and says what the delta did."""
         in_base, in_new = self._split(rows)
-        scores, found, plan = self.living.search_planned(query, k, parameters, in_base, probe_factor)
+        scores, found, plan = self.living.search_planned(query, k, parameters, in_base, probe_factor, stage)
         if self.new is None:
             return scores, found, plan
         # Without filters the new rows are looked for as far out as the base's were.
         probes = parameters.nprobe if rows is not None else plan.nprobe or self.rows
-        new_scores, new_rows, new_plan = self.new.search_planned(query, k, SearchParameters(nprobe=probes), in_new)
+        in_delta = SearchParameters(nprobe=probes)
+        new_scores, new_rows, new_plan = self.new.search_planned(query, k, in_delta, in_new, stage=stage)
         scores, found = self._merge((scores, found), (new_scores, new_rows), k)
         return scores, found, _describe(plan, new_plan, len(found))
 
