@@ -20,6 +20,9 @@ Result = TypeVar("Result")
 
 _SCHEMA_PROPERTY = "shoplens.schema"
 _FEED_PROPERTY = "delta.enableChangeDataFeed"
+REMEMBERED_PROPERTY, REMOVALS_REMEMBERED = "delta.deletedFileRetentionDuration", "interval 30 days"
+"""As long as Delta's log is kept. What a table has forgotten to have removed is vacuumed, whatever RETAIN says."""
+
 _MERGE_ATTEMPTS = 6
 _CONFLICTS = ("ConcurrentModification", "ConcurrentAppend", "ConcurrentDelete", "ConcurrentTransaction",
               "ConcurrentWrite", "MetadataChanged", "ProtocolChanged", "DELTA_CONCURRENT")  # fmt: skip
@@ -83,7 +86,9 @@ class Lake:
         builder = DeltaTable.createIfNotExists(self.spark).location(self.path(table))
         for column in table.columns:
             builder = builder.addColumn(column.name, column.sql_type, nullable=column.nullable, comment=column.comment)
-        properties = {_SCHEMA_PROPERTY: str(LAKE_VERSION), **table.properties}
+        properties = {
+            _SCHEMA_PROPERTY: str(LAKE_VERSION), REMEMBERED_PROPERTY: REMOVALS_REMEMBERED, **table.properties,
+        }  # fmt: skip
         if table.change_feed:
             properties[_FEED_PROPERTY] = "true"
         for key, value in properties.items():
