@@ -1,5 +1,6 @@
 """From a question to the best product groups: vector → filters → candidates → ranking → the best photo of each group."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,6 +20,7 @@ from online.tiles import read_results
 from retrieval.candidates import Candidates, find_candidates
 from retrieval.encoder import unit_rows
 from retrieval.item_columns import Mask
+from retrieval.planner import Stage
 from schemas.api import Explanation, Facet, QueryPart, SearchRequest, SearchResult
 
 Float32 = NDArray[np.float32]
@@ -54,8 +56,7 @@ def find_page(
     if fields.filters is not None:
         with stopwatch.stage("plan"):
             mask = rows_that_pass(columns, fields.filters)
-    with stopwatch.stage("search"):
-        found = nearest_rows(snapshot, query, fields.k + 1, mask)  # one more tells whether there is another page
+    found = nearest_rows(snapshot, query, fields.k + 1, mask, stopwatch.stage)  # one more: is there another page?
     threshold = poor_match_below(snapshot, query, int(found.rows[0])) if len(found.rows) else None
     first_page = fields.cursor is None
     no_good_match = bool(found.scores[0] < threshold) if threshold is not None and first_page else None
@@ -86,7 +87,9 @@ def choose(snapshot: Snapshot, rows: Int64, scores: Float32, best: Int64, k: int
     return pool[diversify(scores[pool], unit_vectors, k, diversity)]
 
 
-def nearest_rows(snapshot: Snapshot, query: Query, groups_wanted: int, mask: Mask | None = None) -> Candidates:
+def nearest_rows(
+    snapshot: Snapshot, query: Query, groups_wanted: int, mask: Mask | None = None, stage: Stage = nullcontext
+) -> Candidates:
     """The rows nearest to the query, of at least as many groups, wherever so many exist among the rows of `mask`."""
     manifest = snapshot.view.manifest
     return find_candidates(
@@ -97,6 +100,7 @@ def nearest_rows(snapshot: Snapshot, query: Query, groups_wanted: int, mask: Mas
         query.parameters(manifest.photo_search, manifest.text_search),
         mask,
         query.hidden_groups,
+        stage,
     )
 
 

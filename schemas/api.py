@@ -339,7 +339,7 @@ class SearchResponse(BaseModel):
     explain: Explanation | None = Field(None, description="where it was asked for")
     latency_ms: float = Field(description="from the first byte of the request to here")
     stages_ms: dict[str, float] = Field(
-        description="the parts of latency_ms: decode, encode, plan (filters), search, rank, facets, read"
+        description="the parts of latency_ms: decode, encode, plan (under filters), search, rank, facets, read"
     )
     generation: int = Field(description="of CURRENT; it only grows")
     build_id: str
