@@ -1,0 +1,60 @@
+"""
+### What nothing needs any more goes, every Sunday at noon
+
+| task | job | does | pool |
+|---|---|---|---|
+| maintain | `maintain` | cleans the object store, compacts and vacuums the tables | `index` |
+
+From the object store go builds, deltas and models that none of CURRENT's twenty generations names, uploads that never
+ended, tiles that nothing kept shows, all only when older than seven days; and receipts after 90 days. In the lake small
+files are merged, and files that were removed are freed after seven days, or later where the bases that CURRENT names
+were built from older versions: the hourly deltas read the changes since.
+
+It holds the slot of `index`, so that no build is made or published meanwhile; jobs that write to the tables may run,
+and whoever loses a race for a table tries again.
+
+**See first what would go**: trigger with `dry_run`; the receipt `runs/maintenance_weekly/<end>/maintain.json` counts it,
+and `shoplens clean --store STORE` lists it without Airflow.
+
+**When it fails**, the last line of the log says what to do; it is safe to run again at any time. A week that was missed
+needs no backfill: the next finds the same.
+
+- *… has not come yet by the clock of …*: the scheduler's clock is wrong; nothing was removed.
+- *CURRENT is damaged*: nothing was removed; `shoplens doctor --store STORE` says more.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+from airflow.sdk import DAG, CronDataIntervalTimetable, Param
+
+from dags.spark_job import JOB_MACROS, SparkJobOperator
+
+PARAMS = {
+    "dry_run": Param(False, type="boolean", description="Change nothing; the receipt counts what would go."),
+}
+
+with DAG(
+    dag_id="maintenance_weekly",
+    description="What nothing needs any more goes",
+    doc_md=__doc__,
+    # Between two nights, when the nightly run is over even after retries.
+    schedule=CronDataIntervalTimetable("0 12 * * 0", timezone="UTC"),
+    start_date=datetime(2026, 1, 4, 12, tzinfo=UTC),
+    catchup=False,
+    max_active_runs=1,
+    params=PARAMS,
+    user_defined_macros=JOB_MACROS,
+    render_template_as_native_obj=True,
+    default_args={
+        "owner": "shoplens",
+        "retries": 3,
+        "retry_delay": timedelta(minutes=2),
+        "retry_exponential_backoff": 2,
+        "max_retry_delay": timedelta(minutes=30),
+    },
+    tags=["shoplens", "maintenance"],
+):
+    SparkJobOperator(
+        task_id="maintain", job="maintain", pool="index", execution_timeout=timedelta(hours=6),
+        options={"--dry-run": "{{ params.dry_run }}"},
+    )  # fmt: skip
