@@ -130,6 +130,21 @@ def test_filters_narrow_and_say_how_many(page: Page) -> None:
     keep_screenshot(page, "filters")
 
 
+def test_what_the_shop_says_of_its_products_can_be_chosen_from_the_first_answer_on(page: Page) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if request.url.endswith("/search") else None)
+    search_words(page, "red")
+    expect_found(page)
+    material = page.get_by_role("group", name="Material")
+    expect(material.get_by_role("checkbox")).to_have_count(2)
+    expect(material).to_contain_text("linen")
+    assert len(asked) == 1
+    keep_screenshot(page, "attributes")
+    choice(page, "wool").check()
+    expect_found(page, "18 products")
+    expect(choice(page, "linen")).to_be_visible()
+
+
 def test_a_price_range_upside_down_is_refused_beside_the_field(page: Page) -> None:
     search_words(page, "red")
     page.get_by_label("Lowest price in EUR").fill("50")
