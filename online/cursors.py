@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from online.attribute_match import MODELS_MAX
 from online.composition import Mix, Part, Query
+from online.logs import log
 from online.problems import BAD_CURSOR, CURSOR_EXPIRED, ProblemRaised
 from online.snapshot import Snapshot
 from retrieval.encoder import unit_rows
@@ -45,16 +46,25 @@ class Cursors:
         self._key, self._folder = key, folder
 
     def write(self, snapshot: Snapshot, query: Query, fields: SearchRequest, shown: NDArray[np.int32]) -> str | None:
-        """The cursor of the page after one that showed the groups `shown`; None once it would be too long."""
+        """The cursor of the page after one that showed the groups `shown`.
+
+        None once it would be too long, or where a full disk keeps this host from having a key: the answer is the first
+        page then, and the log says why.
+        """
         columns = snapshot.catalog.columns
         hidden = np.union1d(query.hidden_groups, shown)
         is_new = hidden >= columns.lasting_groups
         new = np.union1d(query.hidden_elsewhere, columns.new_group_digests[hidden[is_new] - columns.lasting_groups])
         if np.count_nonzero(~is_new) + len(new) > SHOWN_MAX:
             return None
+        try:
+            serializer = self._serializer
+        except StoreNotWritable as error:
+            log.warning("no_cursor_key", detail=str(error))
+            return None
         models = snapshot.catalog.items.select(["product_id"]).take(query.models[:MODELS_MAX])
         return str(
-            self._serializer.dumps(
+            serializer.dumps(
                 {
                     "v": CURSOR_VERSION,
                     "base": snapshot.pointer.live.build_id,
@@ -141,9 +151,9 @@ def _shared_key(folder: Path) -> bytes:
             folder.mkdir(parents=True, exist_ok=True)
             draft = folder / f".{KEY_FILE}.{os.getpid()}.{secrets.token_hex(4)}"
             handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(handle, "wb") as sink:
-                sink.write(secrets.token_hex(KEY_BYTES).encode())
             try:
+                with os.fdopen(handle, "wb") as sink:
+                    sink.write(secrets.token_hex(KEY_BYTES).encode())
                 os.link(draft, path)  # fails where another worker was first
             except FileExistsError:
                 pass
@@ -151,4 +161,4 @@ def _shared_key(folder: Path) -> bytes:
                 draft.unlink()
         return path.read_bytes()
     except OSError as error:
-        raise StoreNotWritable(f"cannot keep the cursors' key in {folder}: {error.strerror}") from error
+        raise StoreNotWritable(f"cannot keep the cursors' key in {folder}: {error.strerror}; free space") from error
