@@ -139,6 +139,7 @@ def test_what_the_shop_says_of_its_products_can_be_chosen_from_the_first_answer_
     expect(material.get_by_role("checkbox")).to_have_count(2)
     expect(material).to_contain_text("linen")
     assert len(asked) == 1
+    material.scroll_into_view_if_needed()
     keep_screenshot(page, "attributes")
     choice(page, "wool").check()
     expect_found(page, "18 products")
