@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from retrieval.objects import ObjectStore
+from retrieval.objects import FolderStore, ObjectStore
 from tests.online.tiny_shop import COLOURS, SHOP, Item, point_at, put_build, put_model
 
 
@@ -12,6 +12,13 @@ class ChangingShop:
     def __init__(self, store: ObjectStore, scratch: Path) -> None:
         self.store, self._scratch = store, scratch
         put_model(store)
+
+    @classmethod
+    def in_folder(cls, folder: Path) -> "ChangingShop":
+        """At generation 1."""
+        shop = cls(FolderStore(folder / "store"), folder / "scratch")
+        shop.publish(1)
+        return shop
 
     def build(self, number: int) -> str:
         """Put build b<number> into the store; its id."""

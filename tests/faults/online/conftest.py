@@ -1,19 +1,14 @@
 """A searcher over a changing shop in a real S3 server, which the tests reach past all trouble."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
 import pytest
-from flask_openapi3.openapi import OpenAPI
 
-from online.app import create_app
 from online.config import SearcherConfig
 from online.logs import configure_logging
-from retrieval.objects import FolderStore
 from retrieval.s3_objects import S3Store
 from tests.faults.online.changing_shop import ChangingShop
-from tests.online.tiny_shop import MeanColourEncoder
 from tests.servers import S3Server
 
 
@@ -34,16 +29,8 @@ def shop(s3_server: S3Server, s3_bucket: str, tmp_path: Path) -> ChangingShop:
 @pytest.fixture
 def folder_shop(tmp_path: Path) -> ChangingShop:
     """The same in a folder."""
-    shop = ChangingShop(FolderStore(tmp_path / "store"), tmp_path / "scratch")
-    shop.publish(1)
-    return shop
+    return ChangingShop.in_folder(tmp_path)
 
 
 def searcher_config(store_uri: str, folder: Path) -> SearcherConfig:
     return SearcherConfig(store_uri=store_uri, cache_folder=folder / "cache", spool_folder=folder / "spool")
-
-
-def open_app(config: SearcherConfig) -> Iterator[OpenAPI]:
-    app = create_app(config, lambda folder: MeanColourEncoder(), watch=False)
-    yield app
-    app.extensions["searcher"].spool.close()

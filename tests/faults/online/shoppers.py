@@ -8,6 +8,8 @@ from tests.faults.online.changing_shop import generation_of
 from tests.online.running import Running, wait_until
 
 SHOPPERS = 3
+BROKEN_OFF = (requests.ConnectionError, requests.exceptions.ChunkedEncodingError)
+"""Before an answer, or in its middle."""
 
 
 class Shoppers:
@@ -58,7 +60,7 @@ class Shoppers:
                 answer = self._running.search("white")
                 answer.raise_for_status()
                 break
-            except requests.ConnectionError:
+            except BROKEN_OFF:
                 self.tried_again += 1
                 if not more_tries:
                     raise
