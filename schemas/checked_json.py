@@ -18,13 +18,10 @@ def to_checked_json(fields: dict[str, Any]) -> bytes:
 
 
 def without_checksum(fields: dict[str, Any], key: str) -> dict[str, Any]:
-    """The fields that were given to `to_checked_json`. Raises Corrupt where they are others now.
-
-    Where there is no checksum they are taken as they are: the first builds had none.
-    """
+    """The fields that were given to `to_checked_json`. Raises Corrupt where they are others now."""
     rest = {name: value for name, value in fields.items() if name != CHECKSUM}
-    if CHECKSUM in fields and fields[CHECKSUM] != (actual := _sha256(rest)):
-        raise Corrupt(key, f"checksum {str(fields[CHECKSUM])[:12]}…", f"{actual[:12]}…")
+    if fields.get(CHECKSUM) != (actual := _sha256(rest)):
+        raise Corrupt(key, f"checksum {str(fields.get(CHECKSUM, 'none'))[:12]}", actual[:12])
     return rest
 
 

@@ -7,7 +7,8 @@ from typing import Any
 from schemas.checked_json import to_checked_json, without_checksum
 from schemas.errors import Corrupt, SchemaTooNew
 
-MANIFEST_VERSION = 1
+MANIFEST_VERSION = 2
+FIRST_WITH_CHECKSUM = 2
 INDEX_FILE = "index.faiss"
 VECTORS_FILE = "vectors.f16"
 ITEMS_FILE = "items.arrow"
@@ -80,7 +81,8 @@ class Manifest:
             raise Corrupt(key, "a manifest", repr(error)) from error
         if version > MANIFEST_VERSION:
             raise SchemaTooNew(key, version, MANIFEST_VERSION)
-        fields = without_checksum(fields, key)
+        if version >= FIRST_WITH_CHECKSUM:
+            fields = without_checksum(fields, key)
         try:
             return cls(
                 **{
@@ -89,7 +91,8 @@ class Manifest:
                     "text_search": SearchParameters(**fields["text_search"]),
                     "files": {name: FileEntry(**entry) for name, entry in fields["files"].items()},
                     "runtimes": tuple(fields.get("runtimes", ())),
+                    "schema_version": MANIFEST_VERSION,  # as which it would be written again
                 }
             )
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, AttributeError) as error:
             raise Corrupt(key, "a manifest", repr(error)) from error

@@ -4,6 +4,7 @@ import random
 import shutil
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from retrieval.exact import exact_search
 from retrieval.planner import FEW_ROWS
 from retrieval.segments import Segment, open_build
 from schemas.errors import Corrupt, SchemaTooNew
-from schemas.manifest import INDEX_FILE, ITEMS_FILE, MANIFEST_FILE, VECTORS_FILE, SearchParameters
+from schemas.manifest import INDEX_FILE, ITEMS_FILE, MANIFEST_FILE, VECTORS_FILE, Manifest, SearchParameters
 from spark_jobs.index_build.assemble import assemble_build
 from tests.spark_jobs.index_build.small_rows import encode_words, small_rows, unit
 
@@ -164,13 +165,12 @@ def test_a_manifest_that_is_damaged_or_from_a_later_release_is_refused(copy_of: 
     with pytest.raises(SchemaTooNew, match="upgrade ShopLens"):
         open_build(copy_of)
     path.write_text(json.dumps({**fields, "files": {}}))
-    with pytest.raises(Corrupt):
+    with pytest.raises(Corrupt, match="checksum"):
         open_build(copy_of)
 
 
 def test_files_that_do_not_fit_one_another_are_refused_even_with_right_checksums(copy_of: Path) -> None:
     path = copy_of / MANIFEST_FILE
-    fields = json.loads(path.read_bytes())
-    path.write_text(json.dumps({**fields, "rows": ROWS - 1}))
+    path.write_bytes(replace(Manifest.from_json(path.read_bytes()), rows=ROWS - 1).to_json())
     with pytest.raises(Corrupt, match=INDEX_FILE):
         open_build(copy_of)

@@ -49,9 +49,19 @@ def test_a_manifest_with_another_number_in_it_is_corrupt() -> None:
         Manifest.from_json(MANIFEST.to_json().replace(b'"nprobe": 8', b'"nprobe": 9'))
 
 
+@pytest.mark.parametrize(
+    ("whole", "damaged"),
+    [('"checksum"', '"checksul"'), ('"schema_version": 2', '"schema_version": 1'), ('"rows"', '"rowr"')],
+)
+def test_a_manifest_does_not_lose_its_checksum_unnoticed(whole: str, damaged: str) -> None:
+    with pytest.raises(Corrupt):
+        Manifest.from_json(MANIFEST.to_json().replace(whole.encode(), damaged.encode()))
+
+
 def test_a_manifest_from_before_there_were_checksums_is_read() -> None:
     fields = json.loads(MANIFEST.to_json())
     del fields["checksum"]
+    fields["schema_version"] = 1
     assert Manifest.from_json(json.dumps(fields).encode()) == MANIFEST
 
 

@@ -44,7 +44,7 @@ def name_a_file_less(shop: ChangingShop, manifest: Manifest) -> None:
 
 
 def write_by_a_later_release(shop: ChangingShop, manifest: Manifest) -> None:
-    fields = json.loads(manifest.to_json()) | {"schema_version": 2, "something": "new"}
+    fields = json.loads(manifest.to_json()) | {"schema_version": 3, "something": "new"}
     shop.store.put(build_key(manifest.build_id), json.dumps(fields).encode())
 
 
@@ -60,7 +60,7 @@ BAD_BUILDS = {
     "missing file": BadBuild(lose_a_file, "Corrupt", "items.arrow is damaged: expected"),
     "wrong hash": BadBuild(change_a_file, "Corrupt", "index.faiss is damaged: expected SHA-256"),
     "file not named": BadBuild(name_a_file_less, "Corrupt", "expected an entry for index.faiss"),
-    "newer schema": BadBuild(write_by_a_later_release, "SchemaTooNew", "has schema version 2, this release knows 1"),
+    "newer schema": BadBuild(write_by_a_later_release, "SchemaTooNew", "has schema version 3, this release knows 2"),
     "other model": BadBuild(leave_whole, "EncoderMismatch", "publish a build made with this model", put_another_model),
 }
 
