@@ -5,7 +5,7 @@ from PIL import Image
 
 from online.problems import INVALID_FIELDS, PHOTO_REJECTED, ProblemRaised
 from retrieval.encoder import Pixels
-from retrieval.photos import PhotoLimits, decode_photo, photo_format, upright_jpeg_size
+from retrieval.photos import QUERY_MARGIN, PhotoLimits, decode_photo, photo_format, upright_jpeg_size
 from retrieval.preprocess import to_batch
 from schemas.api import FieldError, parse_box
 from schemas.bundle import Preprocessing
@@ -66,7 +66,7 @@ def _read(field: str, data: bytes, box: Box | None, preprocessing: Preprocessing
 
 def _decode(data: bytes, box: Box | None, side_px: int) -> Image.Image:
     if box is None:
-        return decode_photo(data, query_limits(data), target_side_px=side_px)
+        return decode_photo(data, query_limits(data), target_side_px=side_px, margin=QUERY_MARGIN)
     size = upright_jpeg_size(data)
     if size is None:
         image = decode_photo(data, query_limits(data))
@@ -76,7 +76,8 @@ def _decode(data: bytes, box: Box | None, side_px: int) -> Image.Image:
         _refuse_outside(box, size)
         # A JPEG is decoded at a scale at which the box alone still has the pixels that the model takes.
         narrowest = min((box[2] - box[0]) / size[0], (box[3] - box[1]) / size[1])
-        image = decode_photo(data, query_limits(data), target_side_px=int(np.ceil(side_px / narrowest)))
+        target_side_px = int(np.ceil(side_px / narrowest))
+    image = decode_photo(data, query_limits(data), target_side_px=target_side_px, margin=QUERY_MARGIN)
     return _cut(image, box, size)
 
 

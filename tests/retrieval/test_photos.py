@@ -154,9 +154,11 @@ def test_a_damaged_body_is_a_decode_failure() -> None:
     assert rejected(bytes(data)) == PhotoReason.DECODE_FAILED
 
 
-def test_large_jpegs_are_decoded_scaled_but_never_below_twice_the_target() -> None:
+def test_large_jpegs_are_decoded_scaled_but_never_below_the_margin() -> None:
     data = encoded(gradient(4000, 3000))
     assert decode_photo(data, target_side_px=256).size == (1000, 750)
+    assert decode_photo(data, target_side_px=256, margin=1.4).size == (500, 375)
+    assert decode_photo(data, target_side_px=256, margin=1.5).size == (1000, 750)
     assert decode_photo(data, target_side_px=1024).size == (4000, 3000)
     assert decode_photo(encoded(gradient(4000, 3000), "PNG"), target_side_px=256).size == (4000, 3000)
 
