@@ -98,14 +98,20 @@ test-fast: $(STAMPS) ## the fast tier: no JVM, no server
 .PHONY: test-full
 test-full: $(STAMPS) .jars/local/.archived ## the full tier: Spark, servers, a scheduler
 	@mkdir -p test-output
+	beside() {
+	  local failed=
+	  $(AIRFLOW)/pytest -q -m "full" tests/dags $(PYTEST_ARGUMENTS) || failed=1
+	  $(ONLINE)/pytest -q -m "full" tests/online tests/faults/online $(PYTEST_ARGUMENTS) || failed=1
+	  $(PIPELINE)/pytest -q -m "full" tests/e2e $(PYTEST_ARGUMENTS) || failed=1
+	  test -z "$$failed"
+	}
+	beside > test-output/beside.log 2>&1 & beside=$$!
+	trap 'kill -- -$$beside 2>/dev/null || kill $$beside 2>/dev/null; exit 130' INT TERM
 	failed=
-	$(AIRFLOW)/pytest -q -m "full" tests/dags $(PYTEST_ARGUMENTS) > test-output/airflow.log 2>&1 & airflow=$$!
-	trap 'kill $$airflow 2>/dev/null; exit 130' INT TERM
-	$(PIPELINE)/pytest -q -m "full and not gpu and not aws" --ignore tests/online --ignore tests/fuzz --ignore tests/dags --ignore tests/faults/online $(PYTEST_ARGUMENTS) || failed=1
-	$(ONLINE)/pytest -q -m "full" tests/online tests/faults/online $(PYTEST_ARGUMENTS) || failed=1
-	echo "make: the scheduler's tests, which ran beside these (test-output/airflow.log)"
-	wait $$airflow || failed=1
-	tail -n 60 test-output/airflow.log
+	$(PIPELINE)/pytest -q -m "full and not gpu and not aws" --ignore tests/online --ignore tests/fuzz --ignore tests/dags --ignore tests/faults/online --ignore tests/e2e $(PYTEST_ARGUMENTS) || failed=1
+	echo "make: what ran beside these: the scheduler's tests, the searcher's, two nights end to end (test-output/beside.log)"
+	wait $$beside || failed=1
+	tail -n 100 test-output/beside.log
 	test -z "$$failed"
 
 .PHONY: faults
