@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,16 +12,28 @@ from flask.testing import FlaskClient
 from flask_openapi3.openapi import OpenAPI
 
 from online.config import SearcherConfig
+from online.golden import GoldenQueries
 from online.logs import configure_logging
 from online.metrics import SearcherMetrics
 from online.searcher import Searcher, assemble_searcher
 from online.snapshot import SnapshotLoader
 from online.watcher import FIRST_WAIT_S, LONGEST_WAIT_S, LiveSnapshot, Look, Watcher
 from retrieval.objects import FolderStore, StoredObject
+from schemas.delta import CHANGES_FILE, delta_key
 from schemas.errors import Corrupt, StoreUnavailable
-from schemas.manifest import INDEX_FILE, build_key
+from schemas.manifest import INDEX_FILE, VECTORS_FILE, build_key
 from schemas.pointer import POINTER_KEY
-from tests.online.tiny_shop import COLOURS, MODEL_ID, SHOP, Item, MeanColourEncoder, point_at, put_build, put_model
+from tests.online.tiny_shop import (
+    COLOURS,
+    MODEL_ID,
+    SHOP,
+    Item,
+    MeanColourEncoder,
+    point_at,
+    put_build,
+    put_delta,
+    put_model,
+)
 
 CAR = Item("car-white", COLOURS["white"])
 
@@ -99,6 +112,70 @@ def test_a_damaged_build_that_is_repaired_under_a_new_pointer_goes_live(
     (store.root / build_key("b2", INDEX_FILE)).write_bytes(sound)
     point_at(store, "b2", 3)
     assert searcher.watcher.look() is Look.SWAPPED
+
+
+def newer_schema(store: FolderStore, delta_id: str) -> None:
+    fields = json.loads((store.root / delta_key(delta_id)).read_bytes())
+    (store.root / delta_key(delta_id)).write_text(json.dumps({**fields, "schema_version": 99}))
+
+
+def cut_short(store: FolderStore, delta_id: str) -> None:
+    (store.root / delta_key(delta_id, VECTORS_FILE)).unlink()
+
+
+def flip(store: FolderStore, delta_id: str) -> None:
+    damage(store, delta_key(delta_id, CHANGES_FILE))
+
+
+def remove(store: FolderStore, delta_id: str) -> None:
+    (store.root / delta_key(delta_id)).unlink()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error"), [(newer_schema, "SchemaTooNew"), (cut_short, "Corrupt"), (flip, "Corrupt"), (remove, "BadData")]
+)
+def test_a_delta_that_cannot_be_loaded_leaves_the_live_snapshot(
+    client: FlaskClient, searcher: Searcher, store: FolderStore, tmp_path: Path,
+    spoil: Callable[[FolderStore, str], None], error: str,
+) -> None:  # fmt: skip
+    delta_id = put_delta(store, tmp_path, [*SHOP[1:], CAR]).delta_id
+    spoil(store, delta_id)
+    point_at(store, "b1", 2, delta_id=delta_id)
+    lines = io.StringIO()
+    configure_logging(lines)
+    assert searcher.watcher.look() is Look.REFUSED
+    assert searcher.watcher.look() is Look.WAITING
+    assert lines.getvalue().count("snapshot_refused") == 1
+    assert f'shoplens_snapshot_load_failures_total{{error="{error}"}} 1.0' in client.get("/metrics").text
+    assert client.get("/ready").get_json()["generation"] == 1
+    sound = put_delta(store, tmp_path, [*SHOP, CAR]).delta_id
+    point_at(store, "b1", 3, delta_id=sound)
+    assert searcher.watcher.look() is Look.SWAPPED
+    assert best_product(client, "white") == "car-white"
+
+
+def test_a_delta_of_another_base_is_refused(
+    client: FlaskClient, searcher: Searcher, store: FolderStore, tmp_path: Path
+) -> None:
+    put_build(store, tmp_path / "scratch", SHOP[1:], build_id="b2")
+    point_at(store, "b1", 2, delta_id=put_delta(store, tmp_path, [*SHOP, CAR], "b2").delta_id)
+    assert searcher.watcher.look() is Look.REFUSED
+    assert client.get("/ready").get_json()["delta_id"] is None
+
+
+def test_a_delta_whose_golden_answers_are_wrong_is_refused_and_one_that_explains_them_is_not(
+    searcher: Searcher, store: FolderStore, tmp_path: Path
+) -> None:
+    golden = {"photo": [{"row": row, "product_id": item.product_id} for row, item in enumerate(SHOP)], "text": []}
+    base = searcher.snapshot().base
+    searcher.live.current = replace(searcher.snapshot(), base=replace(base, golden=GoldenQueries(golden["photo"])))
+    delta = put_delta(store, tmp_path, [*SHOP[3:], replace(SHOP[3], product_id="sock-twin")])
+    point_at(store, "b1", 2, delta_id=delta.delta_id)
+    assert searcher.watcher.look() is Look.SWAPPED
+    astray = [{**entry, "product_id": "hat-yellow"} for entry in golden["photo"]]
+    searcher.live.current = replace(searcher.snapshot(), base=replace(base, golden=GoldenQueries(astray)))
+    point_at(store, "b1", 3, delta_id=put_delta(store, tmp_path, SHOP[2:]).delta_id)
+    assert searcher.watcher.look() is Look.REFUSED
 
 
 def test_a_model_that_did_not_make_the_vectors_is_refused(
@@ -181,6 +258,18 @@ def test_a_worker_that_starts_while_the_store_is_gone_serves_from_disk(
     store.root.unlink()
     away.rename(store.root)
     assert late.watcher.look() is Look.SWAPPED
+
+
+def test_a_worker_that_starts_while_the_store_is_gone_serves_the_delta_too(
+    config: SearcherConfig, searcher: Searcher, store: FolderStore, tmp_path: Path
+) -> None:
+    delta_id = put_delta(store, tmp_path, [*SHOP[3:], CAR]).delta_id
+    point_at(store, "b1", 2, delta_id=delta_id)
+    assert searcher.watcher.look() is Look.SWAPPED
+    store.root.rename(store.root.with_name("away"))
+    store.root.write_text("no folder")
+    late = start_worker(config).snapshot()
+    assert (late.pointer.generation, late.pointer.live.delta_id, late.products) == (2, delta_id, 4)
 
 
 def test_what_was_served_from_another_store_is_not_taken(

@@ -15,8 +15,11 @@ from PIL import Image
 from retrieval.build_folder import describe_file
 from retrieval.encoder import Pixels, Vectors, unit_rows
 from retrieval.item_table import conform_items, write_items
-from retrieval.objects import ObjectStore
+from retrieval.objects import FolderStore, ObjectStore
+from retrieval.segments import open_build
+from retrieval.stored_deltas import upload_delta
 from schemas.bundle import Bundle, BundleFile, Preprocessing, TextInput, model_key
+from schemas.delta import DeltaManifest
 from schemas.errors import ModelUnavailable
 from schemas.manifest import (
     INDEX_FILE,
@@ -29,6 +32,7 @@ from schemas.manifest import (
     thumbnail_key,
 )  # fmt: skip
 from schemas.pointer import POINTER_KEY, Pointer, Served
+from spark_jobs.index_delta.assemble import assemble_delta
 
 FINGERPRINT = hashlib.sha256(b"mean colour").hexdigest()
 MODEL_ID = f"mean-colour-{FINGERPRINT[:12]}"
@@ -108,6 +112,22 @@ def put_model(store: ObjectStore, fingerprint: str = FINGERPRINT, dimension: int
     return model_id
 
 
+def items_table(items: Sequence[Item]) -> Any:
+    """Their item columns, one row a photo; `created_at` may be given as text."""
+    lines = [
+        {"product_id": item.product_id, "image_id": item.image_id, "group_id": item.group_id, **item.columns}
+        for item in items
+    ]
+    lines = [{**line, "attributes": list(line.get("attributes", {}).items())} for line in lines]
+    names = sorted({name for line in lines for name in line} | {"product_id", "image_id"})
+    types = {"attributes": pa.map_(pa.string(), pa.string())}
+    table = pa.table({name: pa.array([line.get(name) for line in lines], types.get(name)) for name in names})
+    if "created_at" in names:
+        created = table.column("created_at").cast(pa.timestamp("us"))
+        table = table.set_column(names.index("created_at"), "created_at", created)
+    return conform_items(table)
+
+
 def put_build(
     store: ObjectStore, scratch: Path, items: Sequence[Item] = SHOP, *, build_id: str = "b1",
     fingerprint: str = FINGERPRINT, model_id: str = MODEL_ID, thumbnails: bool = True,
@@ -121,18 +141,7 @@ def put_build(
     index = faiss.IndexFlatIP(vectors.shape[1])
     index.add(vectors.astype(np.float32))
     faiss.write_index(index, str(folder / INDEX_FILE))
-    lines = [
-        {"product_id": item.product_id, "image_id": item.image_id, "group_id": item.group_id, **item.columns}
-        for item in items
-    ]
-    lines = [{**line, "attributes": list(line.get("attributes", {}).items())} for line in lines]
-    names = sorted({name for line in lines for name in line})
-    types = {"attributes": pa.map_(pa.string(), pa.string())}
-    table = pa.table({name: pa.array([line.get(name) for line in lines], types.get(name)) for name in names})
-    if "created_at" in names:  # given as text
-        created = table.column("created_at").cast(pa.timestamp("us"))
-        table = table.set_column(names.index("created_at"), "created_at", created)
-    write_items(conform_items(table), folder / ITEMS_FILE)
+    write_items(items_table(items), folder / ITEMS_FILE)
     manifest = Manifest(
         build_id=build_id, model_id=model_id, model_fingerprint=fingerprint, dimension=vectors.shape[1], rows=len(items),
         products=len({item.product_id for item in items}), index_kind="exact", factory="Flat",
@@ -149,11 +158,24 @@ def put_build(
     return manifest
 
 
-def point_at(store: ObjectStore, build_id: str, generation: int, model_id: str = MODEL_ID) -> Pointer:
+def put_delta(store: FolderStore, scratch: Path, items: Sequence[Item], build_id: str = "b1") -> DeltaManifest:
+    """What turns a build of the store into the items, with thumbnails."""
+    base = open_build(store.root / "builds" / build_id)
+    vectors = np.vstack([np.empty((0, 4), np.float32), *(vector_of(item.rgb) for item in items)])
+    manifest = assemble_delta(base, vectors, items_table(items), out_folder=scratch)
+    upload_delta(store, scratch / manifest.delta_id)
+    for item in items:
+        store.put(thumbnail_key(item.image_id), photo_of(item.rgb, "JPEG"))
+    return manifest
+
+
+def point_at(
+    store: ObjectStore, build_id: str, generation: int, model_id: str = MODEL_ID, delta_id: str | None = None
+) -> Pointer:
     """Write CURRENT, as a publisher would."""
     pointer = Pointer(
         generation=generation, interval_end="2026-01-02T02:00:00+00:00", source_versions={},
-        live=Served(build_id, model_id),
+        live=Served(build_id, model_id, delta_id),
     )  # fmt: skip
     store.put(POINTER_KEY, pointer.to_json())
     return pointer
