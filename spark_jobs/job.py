@@ -70,12 +70,12 @@ def context_of(job: str, arguments: argparse.Namespace) -> JobContext:
     interval = DataInterval(arguments.interval_start, arguments.interval_end)
     as_of = parse_time(arguments.as_of) if arguments.as_of else interval.end
     return JobContext(
-        job=job, dag=arguments.dag, lake=_absolute(arguments.lake), store=open_store(arguments.store),
+        job=job, dag=arguments.dag, lake=absolute_lake(arguments.lake), store=open_store(arguments.store),
         interval=interval, as_of=as_of.isoformat(),
     )  # fmt: skip
 
 
-def _absolute(lake: str) -> str:
+def absolute_lake(lake: str) -> str:
     """A folder as an absolute path (Spark takes a relative one for a table's name); a URI as it is."""
     return lake.rstrip("/") if "://" in lake else str(Path(lake).absolute())
 

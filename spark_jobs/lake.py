@@ -65,6 +65,10 @@ class Lake:
             self._ensured.add(path)
         return DeltaTable.forPath(self.spark, path)
 
+    def look(self, table: Table) -> Snapshot:
+        """What a table that is there says of itself; it is not altered, nor refused where a later release wrote it."""
+        return self._snapshot(self.path(table))
+
     def exists(self, table: Table) -> bool:
         return DeltaTable.isDeltaTable(self.spark, self.path(table))
 

@@ -17,9 +17,10 @@ from retrieval.builds import find_build
 from retrieval.objects import ObjectStore
 from retrieval.publishing import read_pointer
 from retrieval.sweep import remove, survey
-from schemas.errors import Corrupt
+from schemas.errors import Corrupt, SchemaTooNew
 from schemas.intervals import parse_time
 from schemas.receipts import Receipt
+from schemas.tables import LAKE_VERSION
 from spark_jobs.job import JobContext, job_parser, run_job
 from spark_jobs.lake import Lake
 from spark_jobs.session import open_session
@@ -47,7 +48,11 @@ def maintain(context: JobContext, arguments: argparse.Namespace) -> Receipt:
     if needed is None:
         notes.append("nothing is vacuumed: a base that CURRENT names is damaged")
     versions: dict[str, int] = {}
-    for table in standing_tables(lake):
+    tables = list(standing_tables(lake))
+    for table in tables:
+        if (found := lake.look(table).schema) > LAKE_VERSION:
+            raise SchemaTooNew(lake.path(table), found, LAKE_VERSION)
+    for table in tables:
         if not dry_run:
             remember_removals(lake, table)
             compacted = compact(lake, table)
@@ -57,7 +62,7 @@ def maintain(context: JobContext, arguments: argparse.Namespace) -> Receipt:
             freed = vacuum(lake, table, vacuum_cutoff(as_of, times), dry_run=dry_run)
             if dry_run:
                 counts["files_to_free"] = counts.get("files_to_free", 0) + freed
-        versions[table.path] = lake.version(table)
+        versions[table.path] = lake.look(table).version
     for note in notes:
         log.warning("%s", note)
     return context.receipt(

@@ -51,10 +51,9 @@ def vacuum_cutoff(as_of: datetime, needed: Iterable[datetime]) -> datetime:
 
 
 def standing_tables(lake: Lake) -> Iterator[Table]:
-    """The lake's tables that have been made, one for each model's vectors among them. Raises SchemaTooNew."""
+    """The lake's tables that have been made, one for each model's vectors among them."""
     for table in (*ALL_TABLES, *(embeddings(model_id) for model_id in _embedded_models(lake))):
         if lake.exists(table):
-            lake.ensure(table)
             yield table
 
 
