@@ -1,4 +1,4 @@
-"""`shoplens index`: what builds there are, which is live, whether they are whole, and the way back."""
+"""`shoplens index`: what builds and deltas there are, which is live, whether they are whole, and the way back."""
 
 import getpass
 import json
@@ -11,11 +11,13 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
-from retrieval.builds import StoredBuild, list_builds, verify_build
+from retrieval.builds import list_builds, verify_build
+from retrieval.index_tables import describe_pointer, history_of, name_of, summarise_store, tables_of
 from retrieval.objects import ObjectStore, open_store
 from retrieval.publishing import read_pointer, release, rollback
+from retrieval.stored_deltas import list_deltas, verify_delta
+from schemas.delta import DeltaManifest, delta_key
 from schemas.errors import BadData
 from schemas.manifest import Manifest, build_key
 from schemas.pointer import Pointer
@@ -29,24 +31,22 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="one JSON document 
 
 @click.group()
 def index() -> None:
-    """Builds of the index, and CURRENT, which says what is live."""
+    """Builds of the index, their deltas, and CURRENT, which says what is live."""
 
 
 @index.command("list")
 @_STORE
 @_JSON
 def list_command(store_uri: str, as_json: bool) -> None:
-    """List the builds in the store; what is live, previous, or not whole is marked."""
+    """List the builds in the store, each with its deltas; what is live, previous, or not whole is marked."""
     store = open_store(store_uri)
-    roles = _roles(store)
-    builds = [_summary(build, roles.get(build.build_id, "")) for build in list_builds(store)]
+    found = read_pointer(store)
+    builds = summarise_store(list_builds(store), list_deltas(store), found[0] if found else None)
     if as_json:
         _print_json(builds)
         return
-    table = Table("build", "state", "interval end", "rows", "products", "index", "recall@10", "MB")
-    for build in builds:
-        table.add_row(*(_cell(build.get(name)) for name in _SUMMARY))
-    _console().print(table if builds else f"no builds in {store.uri}")
+    tables = tables_of(builds)
+    _console().print(*(tables or (f"no builds in {store.uri}",)))
 
 
 @index.command("show")
@@ -54,13 +54,13 @@ def list_command(store_uri: str, as_json: bool) -> None:
 @_STORE
 @_JSON
 def show_command(what: str, store_uri: str, as_json: bool) -> None:
-    """Show CURRENT with its history, or the manifest and evaluation of one BUILD."""
+    """Show CURRENT with its history, the manifest and evaluation of one BUILD, or the manifest of one delta."""
     store = open_store(store_uri)
     if what == "CURRENT":
         pointer = _pointer(store)
-        _print_json(asdict(pointer)) if as_json else _console().print(_describe_pointer(pointer), _history(pointer))
+        _print_json(asdict(pointer)) if as_json else _console().print(describe_pointer(pointer), history_of(pointer))
         return
-    shown = _describe_build(store, what)
+    shown = _describe(store, what)
     if as_json:
         _print_json(shown)
         return
@@ -68,26 +68,29 @@ def show_command(what: str, store_uri: str, as_json: bool) -> None:
 
 
 @index.command("verify")
-@click.argument("build_id", required=False)
-@click.option("--all", "all_builds", is_flag=True, help="every build in the store")
+@click.argument("folder_id", metavar="[BUILD|DELTA]", required=False)
+@click.option("--all", "everything", is_flag=True, help="every build and delta in the store")
 @_STORE
 @_JSON
-def verify_command(build_id: str | None, all_builds: bool, store_uri: str, as_json: bool) -> None:
-    """Read every byte of BUILD (the live one if none is named) and compare it with its manifest. Exit 65 on damage."""
+def verify_command(folder_id: str | None, everything: bool, store_uri: str, as_json: bool) -> None:
+    """Read every byte of one build or delta (what is live if none is named) and compare it with its manifest.
+
+    Exit 65 on damage.
+    """
     store = open_store(store_uri)
-    if all_builds:
-        chosen = [build.build_id for build in list_builds(store)]
-    else:
-        chosen = [build_id or _pointer(store).live.build_id]
-    results = [_verify(store, name) for name in chosen]
+    results = [
+        _verify(name, files) for name, files in (_everything(store) if everything else _named(store, folder_id)).items()
+    ]
     if as_json:
         _print_json(results)
     else:
         for result in results:
-            click.echo(f"{result['build_id']}: {result['problem'] or 'whole, {} bytes'.format(result['bytes'])}")
+            click.echo(f"{result['id']}: {result['problem'] or 'whole, {} bytes'.format(result['bytes'])}")
     damaged = [result for result in results if result["problem"]]
     if damaged:
-        raise BadData(f"{len(damaged)} of {len(results)} builds are damaged: remove them and run build_index again")
+        raise BadData(
+            f"{len(damaged)} of {len(results)} are damaged: remove them and run build_index, or build_delta, again"
+        )
 
 
 @index.command("rollback")
@@ -98,7 +101,7 @@ def verify_command(build_id: str | None, all_builds: bool, store_uri: str, as_js
 def rollback_command(to: str | None, reason: str, store_uri: str, as_json: bool) -> None:
     """Make the previous build live again and hold publishing until `shoplens index release`."""
     pointer = rollback(open_store(store_uri), to, by=_operator(), reason=reason)
-    _tell(pointer, as_json, f"generation {pointer.generation}: {pointer.live.build_id} is live; publishing is on hold")
+    _tell(pointer, as_json, f"generation {pointer.generation}: {name_of(pointer.live)} is live; publishing is on hold")
 
 
 @index.command("release")
@@ -107,33 +110,7 @@ def rollback_command(to: str | None, reason: str, store_uri: str, as_json: bool)
 def release_command(store_uri: str, as_json: bool) -> None:
     """Let publishing go on after a rollback."""
     pointer = release(open_store(store_uri))
-    _tell(pointer, as_json, f"generation {pointer.generation}: {pointer.live.build_id} is live; publishing goes on")
-
-
-_SUMMARY = ("build_id", "state", "interval_end", "rows", "products", "index", "recall", "mb")
-
-
-def _summary(build: StoredBuild, role: str) -> dict[str, Any]:
-    manifest = build.manifest
-    if manifest is None:
-        return {"build_id": build.build_id, "state": f"broken: {build.problem}"}
-    return {
-        "build_id": build.build_id, "state": role, "interval_end": manifest.interval_end, "rows": manifest.rows,
-        "products": manifest.products, "index": manifest.factory, "recall": manifest.recall.get("photo"),
-        "mb": round(sum(entry.bytes for entry in manifest.files.values()) / 1e6, 1), "model_id": manifest.model_id,
-    }  # fmt: skip
-
-
-def _roles(store: ObjectStore) -> dict[str, str]:
-    found = read_pointer(store)
-    if found is None:
-        return {}
-    pointer = found[0]
-    roles = {line.live.build_id: "in history" for line in pointer.history}
-    for role in ("candidate", "previous", "live"):
-        if served := getattr(pointer, role):
-            roles[served.build_id] = role
-    return roles
+    _tell(pointer, as_json, f"generation {pointer.generation}: {name_of(pointer.live)} is live; publishing goes on")
 
 
 def _pointer(store: ObjectStore) -> Pointer:
@@ -143,45 +120,43 @@ def _pointer(store: ObjectStore) -> Pointer:
     return found[0]
 
 
-def _describe_pointer(pointer: Pointer) -> Table:
-    table = Table("CURRENT", f"generation {pointer.generation}")
-    held = f"{pointer.hold.reason} (by {pointer.hold.by})" if pointer.hold else "no"
-    lines = {
-        "live": pointer.live.build_id, "model": pointer.live.model_id,
-        "previous": pointer.previous.build_id if pointer.previous else "", "interval end": pointer.interval_end,
-        "on hold": held, "covers": ", ".join(f"{t} @{v}" for t, v in sorted(pointer.source_versions.items())),
-    }  # fmt: skip
-    for name, value in lines.items():
-        table.add_row(name, value)
-    return table
+def _describe(store: ObjectStore, folder_id: str) -> dict[str, Any]:
+    if found := store.get(build_key(folder_id)):
+        evaluation = store.get(f"evaluations/{folder_id}.json")
+        return {
+            "manifest": asdict(Manifest.from_json(found.data, build_key(folder_id))),
+            "evaluation": json.loads(evaluation.data) if evaluation else None,
+        }
+    if found := store.get(delta_key(folder_id)):
+        return {"manifest": asdict(DeltaManifest.from_json(found.data, delta_key(folder_id)))}
+    raise BadData(f"there is no build or delta {folder_id} in {store.uri}: see `shoplens index list`")
 
 
-def _history(pointer: Pointer) -> Table:
-    table = Table("generation", "build", "interval end", "publish id")
-    for line in pointer.history:
-        table.add_row(str(line.generation), line.live.build_id, line.interval_end, line.publish_id)
-    return table
+_Files = dict[str, Iterator[tuple[str, int]]]
 
 
-def _describe_build(store: ObjectStore, build_id: str) -> dict[str, Any]:
-    found = store.get(build_key(build_id))
-    if found is None:
-        raise BadData(f"there is no build {build_id} in {store.uri}: see `shoplens index list`")
-    evaluation = store.get(f"evaluations/{build_id}.json")
-    return {
-        "manifest": asdict(Manifest.from_json(found.data, build_key(build_id))),
-        "evaluation": json.loads(evaluation.data) if evaluation else None,
-    }
+def _named(store: ObjectStore, folder_id: str | None) -> _Files:
+    if folder_id is None:
+        live = _pointer(store).live
+        of_delta = {live.delta_id: verify_delta(store, live.delta_id)} if live.delta_id else {}
+        return {live.build_id: verify_build(store, live.build_id), **of_delta}
+    is_delta = store.get(build_key(folder_id)) is None and store.get(delta_key(folder_id)) is not None
+    return {folder_id: verify_delta(store, folder_id) if is_delta else verify_build(store, folder_id)}
 
 
-def _verify(store: ObjectStore, build_id: str) -> dict[str, Any]:
+def _everything(store: ObjectStore) -> _Files:
+    builds = {build.build_id: verify_build(store, build.build_id) for build in list_builds(store)}
+    return builds | {delta.delta_id: verify_delta(store, delta.delta_id) for delta in list_deltas(store)}
+
+
+def _verify(folder_id: str, files: Iterator[tuple[str, int]]) -> dict[str, Any]:
     read_bytes, problem = 0, None
     try:
-        for _, size in _with_progress(build_id, verify_build(store, build_id)):
+        for _, size in _with_progress(folder_id, files):
             read_bytes += size
     except BadData as error:
         problem = str(error)
-    return {"build_id": build_id, "bytes": read_bytes, "problem": problem}
+    return {"id": folder_id, "bytes": read_bytes, "problem": problem}
 
 
 def _with_progress(label: str, files: Iterable[tuple[str, int]]) -> Iterator[tuple[str, int]]:
@@ -212,10 +187,6 @@ def _tell(pointer: Pointer, as_json: bool, line: str) -> None:
 
 def _print_json(document: Any) -> None:
     click.echo(json.dumps(document, sort_keys=True, indent=1))
-
-
-def _cell(value: object) -> str:
-    return "" if value is None else str(value)
 
 
 def _console() -> Console:

@@ -1,17 +1,24 @@
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
 from retrieval.builds import upload_build
 from retrieval.index_commands import index
 from retrieval.objects import FolderStore
-from retrieval.publishing import publish
+from retrieval.publishing import publish, read_pointer
+from retrieval.segments import open_build
+from retrieval.stored_deltas import upload_delta
+from schemas.delta import CHANGES_FILE, delta_key
 from schemas.errors import BadData
 from schemas.manifest import ITEMS_FILE, build_key
 from schemas.pointer import Served
 from spark_jobs.index_build.assemble import assemble_build
+from spark_jobs.index_delta.assemble import assemble_delta
 from tests.spark_jobs.index_build.small_rows import small_rows
 
 
@@ -46,11 +53,20 @@ def test_show_gives_the_pointer_or_a_manifest(store: FolderStore) -> None:
     assert isinstance(run(store, "show", "nothing").exception, BadData)
 
 
-def test_rollback_and_release_round_trip(store: FolderStore) -> None:
+def test_rollback_and_release_round_trip(store: FolderStore, tmp_path: Path) -> None:
     before = json.loads(run(store, "show", "--json").output)
-    assert "publishing is on hold" in run(store, "rollback", "--reason", "odd").output
+    assert isinstance(run(store, "rollback").exception, BadData)  # what was deleted since would come back
+    previous = open_build(tmp_path / "made" / before["previous"]["build_id"])
+    vectors, items = small_rows(40)
+    made = assemble_delta(
+        previous, vectors[2:], items.slice(2), out_folder=tmp_path, source_versions=before["source_versions"],
+        interval_end=before["interval_end"],
+    )  # fmt: skip
+    upload_delta(store, tmp_path / made.delta_id)
+    said = run(store, "rollback", "--reason", "odd").output
+    assert f"{made.base_build_id} with delta {made.delta_id} is live; publishing is on hold" in said
     held = json.loads(run(store, "show", "--json").output)
-    assert held["live"] == before["previous"]
+    assert held["live"] == {**before["previous"], "delta_id": made.delta_id}
     assert held["hold"]["reason"] == "odd"
     assert "publishing goes on" in run(store, "release").output
     assert json.loads(run(store, "show", "--json").output)["hold"] is None
@@ -66,6 +82,48 @@ def test_verify_finds_damage_and_ends_with_an_error(store: FolderStore) -> None:
     result = run(store, "verify")
     assert isinstance(result.exception, BadData)
     assert f"builds/{live}/{ITEMS_FILE} is damaged" in result.output
+
+
+@pytest.fixture
+def delta_id(store: FolderStore, tmp_path: Path) -> str:
+    """One product went, one came; live over the live build."""
+    pointer = read_pointer(store)
+    assert pointer is not None
+    live = pointer[0].live
+    base = open_build(tmp_path / "made" / live.build_id)
+    vectors, items = small_rows(62)
+    kept = np.arange(2, 62)
+    made = assemble_delta(base, vectors[kept], items.take(kept), out_folder=tmp_path)
+    upload_delta(store, tmp_path / made.delta_id)
+    store.put("CURRENT", replace(pointer[0], live=replace(live, delta_id=made.delta_id)).to_json())
+    return made.delta_id
+
+
+def test_a_delta_is_listed_with_its_build_shown_and_verified(store: FolderStore, delta_id: str) -> None:
+    builds = json.loads(run(store, "list", "--json").output)
+    listed = {build["state"]: build["deltas"] for build in builds}
+    assert listed["previous"] == []
+    assert [(each["delta_id"], each["state"], each["new"], each["deleted"]) for each in listed["live"]] == [
+        (delta_id, "live", 2, 2)
+    ]
+    assert delta_id in run(store, "list").output
+    assert f"with delta {delta_id}" in " ".join(run(store, "show").output.split())
+    assert json.loads(run(store, "show", delta_id, "--json").output)["manifest"]["tombstones"] == 2
+    assert [each["id"] for each in json.loads(run(store, "verify", "--json").output)][1] == delta_id
+    damage = store.root / delta_key(delta_id, CHANGES_FILE)
+    damage.write_bytes(damage.read_bytes()[:-1] + b"x")
+    for arguments in ((), ("--all",), (delta_id,)):
+        result = run(store, "verify", *arguments)
+        assert isinstance(result.exception, BadData)
+        assert f"deltas/{delta_id}/{CHANGES_FILE} is damaged" in result.output
+
+
+def test_a_delta_whose_build_is_gone_is_listed_last(store: FolderStore, delta_id: str) -> None:
+    live = json.loads(run(store, "show", "--json").output)["live"]["build_id"]
+    shutil.rmtree(store.root / "builds" / live)
+    orphans = json.loads(run(store, "list", "--json").output)[-1]
+    assert (orphans["build_id"], [each["delta_id"] for each in orphans["deltas"]]) == (None, [delta_id])
+    assert delta_id in run(store, "list").output
 
 
 def test_the_store_is_asked_for_where_none_is_named() -> None:
