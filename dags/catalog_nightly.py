@@ -10,7 +10,7 @@
 | embed | `embed_images` | encodes photos that the model has not seen | `gpu` |
 | build | `build_index` | trains, fills and tunes an index, writes an immutable build | `index` |
 | evaluate | `evaluate_index` | the gate: recall by slice, row counts, golden queries | `index` |
-| publish | `publish` | moves CURRENT by compare-and-swap, never back in time | `index` |
+| publish | `publish` | moves CURRENT by compare-and-swap, never back in time: with a delta that catches up, if it must | `index` |
 
 Each is a program with arguments and a data interval: the same for the same arguments, however often it runs.
 Settings are in the Airflow Variable `shoplens` (`dags/deployment.py` lists them); `submit` there says whether jobs run
@@ -50,8 +50,9 @@ from schemas.reasons import REDRIVABLE_REASONS
 
 PARAMS = {
     "mode": Param(
-        "snapshot", enum=["snapshot", "changes"],
-        description="snapshot: what the catalog lacks becomes deleted. changes: only what it holds changes.",
+        "snapshot", enum=["snapshot", "changes", "nothing"],
+        description="snapshot: what the catalog lacks becomes deleted. changes: only what it holds changes. nothing: no"
+        " catalog is read, the index is built anew from the tables.",
     ),
     "catalog": Param(None, type=["null", "string"], description="Another catalog folder or URI for this run."),
     "mapping": Param(None, type=["null", "string"], description="Another mapping file for this run."),

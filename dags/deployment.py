@@ -8,6 +8,7 @@ backend, or from the environment (AIRFLOW_VAR_SHOPLENS).
       "store": "s3://shop/store",            builds, models, receipts, CURRENT
       "catalog": "s3://shop/exports",        folder of the catalog; where each night has its own, so that a backfill
                                              reads that night's: "s3://shop/exports/{end:%Y-%m-%d}" (or {start})
+      "changes": "s3://shop/changes/{end:%Y-%m-%dT%H}",     what changed in an hour, for catalog_hourly (default: catalog)
       "mapping": "shop.toml",                its mapping file, as the job sees it
       "model": "models/default-1a2b",        bundle folder, or a model id in the store
       "submit": "local",                     local: a process on the worker; emr: a step on a cluster
@@ -59,6 +60,7 @@ class Deployment:
     catalog: str
     mapping: str
     model: str
+    changes: str | None = None
     submit: Literal["local", "emr"] = "local"
     arguments: dict[str, tuple[str, ...]] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)

@@ -40,7 +40,17 @@ def interval_of(run: Any) -> DataInterval:
 
 def catalog_of(run: Any, named: str | None) -> str:
     """The catalog that a run reads: `named` by its trigger, else the deployment's; {start} and {end} are the interval's."""
-    interval, catalog = interval_of(run), named or read_deployment().catalog
+    return _of_interval(run, named or read_deployment().catalog)
+
+
+def changes_of(run: Any, named: str | None) -> str:
+    """As `catalog_of`, for a run that takes changes: the deployment's `changes`, where it has them apart."""
+    deployment = read_deployment()
+    return _of_interval(run, named or deployment.changes or deployment.catalog)
+
+
+def _of_interval(run: Any, catalog: str) -> str:
+    interval = interval_of(run)
     try:
         return catalog.format(start=interval.start, end=interval.end)
     except (KeyError, IndexError, ValueError) as error:
@@ -64,6 +74,7 @@ def argument_list(options: Mapping[str, Any]) -> list[str]:
 class SparkJobOperator(BaseOperator):
     """Runs `spark_jobs.<job>` with the options that all jobs take and `options` (templated; see `argument_list`).
 
+    A job that runs others in one process names them as `runs`: what the deployment adds to theirs is handed on to it.
     Its DAG renders templates as native objects and has JOB_MACROS. Exit codes 65 and 78 fail the task at once,
     any other failure is retried.
     """
@@ -71,9 +82,11 @@ class SparkJobOperator(BaseOperator):
     template_fields: Sequence[str] = ("options",)
     ui_color = "#e8f0e4"
 
-    def __init__(self, *, job: str, options: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *, job: str, options: Mapping[str, Any] | None = None, runs: Sequence[str] = (), **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
-        self.job = job
+        self.job, self.runs = job, tuple(runs)
         self.options = {
             "--lake": "{{ deployment().lake }}",
             "--store": "{{ deployment().store }}",
@@ -100,7 +113,9 @@ class SparkJobOperator(BaseOperator):
             steps.cancel(cluster_id, step_id)
 
     def _arguments(self, deployment: Deployment) -> list[str]:
-        return [*argument_list(self.options), *deployment.arguments.get(self.job, ())]
+        handed_on = [f"{job}={word}" for job in self.runs for word in deployment.arguments.get(job, ())]
+        own = deployment.arguments.get(self.job, ())
+        return [*argument_list({**self.options, "--with": handed_on}), *own]
 
     def _run_here(self, deployment: Deployment) -> None:
         assert deployment.python is not None
@@ -177,4 +192,4 @@ class SparkJobOperator(BaseOperator):
         raise AirflowException(f"{self.job} ended with {exit_code}: {verdict}")
 
 
-JOB_MACROS = {"deployment": read_deployment, "interval": interval_of, "catalog": catalog_of}
+JOB_MACROS = {"deployment": read_deployment, "interval": interval_of, "catalog": catalog_of, "changes": changes_of}

@@ -37,6 +37,9 @@ JOB = "ingest_catalog"
 _TABLES = (PRODUCTS, PRODUCT_MENTIONS, CATALOG_INTERVALS, CATALOG_QUARANTINE, PRODUCT_IMAGES)
 _SETTLE_ATTEMPTS = 4
 
+NOTHING = "nothing"
+"""The mode of a run that only builds the index anew."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -176,7 +179,9 @@ def _refuse_deletions(counts: dict[str, int], applied: Applied, limits: Limits) 
         raise TooManyDeletions(counts["deleted"], counts["live"], limits.deleted_share)
 
 
-def _body(context: JobContext, arguments: argparse.Namespace) -> Receipt:
+def ingest_interval(context: JobContext, arguments: argparse.Namespace) -> Receipt:
+    if arguments.mode == NOTHING:
+        return note_versions(context)
     place = CatalogPlace(arguments.catalog, os.environ.get("PGUSER"), os.environ.get("PGPASSWORD"))
     mapping = read_mapping(Path(arguments.mapping))
     spark = open_session(f"{JOB} {context.interval.key}", s3=context.uses_s3 or place.is_on_s3)
@@ -193,6 +198,13 @@ def _body(context: JobContext, arguments: argparse.Namespace) -> Receipt:
     )
 
 
+def note_versions(context: JobContext) -> Receipt:
+    """Of a run that takes no catalog: its other jobs work on the tables as they are."""
+    lake = Lake(open_session(f"{JOB} {context.interval.key}", s3=context.uses_s3), context.lake)
+    versions = {table.path: lake.version(table) for table in (PRODUCTS, PRODUCT_IMAGES)}
+    return context.receipt(table_versions=versions, facts={"newest": True, "mode": NOTHING})
+
+
 def _share(text: str) -> float:
     share = float(text)
     if not 0 <= share <= 1:
@@ -204,7 +216,8 @@ def parser() -> argparse.ArgumentParser:
     parser = job_parser(__doc__)
     parser.add_argument("--catalog", required=True, help="folder, file, s3:// prefix or jdbc:postgresql:// database")
     parser.add_argument("--mapping", required=True, help="TOML file: which of their columns are ours")
-    parser.add_argument("--mode", choices=[str(mode) for mode in Mode], default=str(Mode.SNAPSHOT))
+    parser.add_argument("--mode", choices=[*(str(mode) for mode in Mode), NOTHING], default=str(Mode.SNAPSHOT),
+                        help="nothing: take no catalog, only note what the tables hold")  # fmt: skip
     parser.add_argument("--max-deleted-share", type=_share, default=Limits.deleted_share,
                         help="of the live products, what a snapshot may delete (default %(default)s)")  # fmt: skip
     parser.add_argument("--max-bad-share", type=_share, default=Limits.bad_share,
@@ -213,7 +226,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    return run_job(JOB, parser(), _body, argv)
+    return run_job(JOB, parser(), ingest_interval, argv)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """Make the evaluated build of one data interval live: a compare-and-swap on CURRENT.
 
-A build that did not pass the gate is refused. CURRENT never goes back in time: an older interval, or older tables,
-leave it where it is and say so. After a rollback publishing is on hold: the job ends well and its receipt says `held`.
-Needs no Spark.
+A build that did not pass the gate is refused. CURRENT never goes back in time: where hourly deltas cover newer tables
+than the build, it goes live together with a delta that catches up, and the base that was live gets one too. A night older
+than the live base's leaves CURRENT where it is and says so. After a rollback publishing is on hold: the job ends well and
+its receipt says `held`. Spark is started only where a delta must be made.
 """
 
 import argparse
@@ -10,10 +11,10 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from retrieval.publishing import Published, publish, read_pointer
+from retrieval.publishing import Published, read_pointer
 from schemas.errors import GateFailed, PublishingHeld
-from schemas.pointer import Served
 from schemas.receipts import Receipt
+from spark_jobs.index_delta.catch_up import BuiltBase, publish_caught_up
 from spark_jobs.job import JobContext, job_parser, run_job
 
 JOB = "publish"
@@ -30,9 +31,9 @@ def publish_build(context: JobContext, arguments: argparse.Namespace) -> Receipt
     if evaluated.facts.get("build_id") != build_id or not evaluated.facts.get("passed"):
         raise GateFailed(build_id, ["evaluate_index did not pass it: run it again for this interval"])
     try:
-        published = publish(
-            context.store, Served(build_id, str(built.facts["model_id"])), context.interval.key,
-            built.table_versions, f"{context.dag}/{context.interval.key}/{build_id}", new_lake=arguments.new_lake,
+        published = publish_caught_up(
+            context, BuiltBase(build_id, str(built.facts["model_id"]), built.table_versions),
+            f"{context.dag}/{context.interval.key}/{build_id}", new_lake=arguments.new_lake,
         )  # fmt: skip
     except PublishingHeld as held:
         log.warning("%s", held)
@@ -47,6 +48,8 @@ def facts_of(published: Published, build_id: str) -> dict[str, object]:
         "build_id": build_id, "generation": published.pointer.generation, "moved": published.moved,
         "live": published.pointer.live.build_id,
     }  # fmt: skip
+    if published.moved and (delta_id := published.pointer.live.delta_id):
+        facts["delta"] = delta_id
     return facts | ({"reason": published.reason} if published.reason else {})
 
 

@@ -47,8 +47,12 @@ def publish(context: JobContext, arguments: argparse.Namespace) -> Receipt:
     return context.receipt(facts=facts | ({"reason": published.reason} if published.reason else {}))
 
 
+def parser() -> argparse.ArgumentParser:
+    return job_parser(__doc__)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    return run_job(JOB, job_parser(__doc__), publish, argv)
+    return run_job(JOB, parser(), publish, argv)
 
 
 if __name__ == "__main__":

@@ -88,8 +88,13 @@ class Timeline:
 
     @property
     def is_newest(self) -> bool:
-        """No interval that ends later was taken; a snapshot and changes of one end are both the newest."""
-        return all(record.end_us <= self.applied.end_us for record in self.recorded)
+        """No interval that ends later was taken; a snapshot and changes of one end are both the newest.
+
+        Later changes do not make a snapshot old: a build reads the tables as they are, with those changes in them.
+        """
+        later = [record for record in self.recorded if record.end_us > self.applied.end_us]
+        only_changes = all(record.mode == Mode.CHANGES for record in later)
+        return not later or (only_changes and self.applied.mode is Mode.SNAPSHOT)
 
     @property
     def images_agree_with(self) -> int:

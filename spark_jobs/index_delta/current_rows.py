@@ -1,7 +1,7 @@
 """What the tables hold now, beside a base: read for the products that may have changed, compared in parts that fit in memory."""
 
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -13,9 +13,9 @@ from pyspark.sql import functions as F
 
 from retrieval.item_table import conform_items
 from spark_jobs.index_build.rows import as_stored
+from spark_jobs.index_delta.changed_products import rows_with
 from spark_jobs.index_delta.comparison import Comparison, combine, compare_items
 from spark_jobs.index_rows import Sources, item_rows, product_photos
-from spark_jobs.session import broadcast_few
 
 PART_PRODUCTS = 100_000
 """Products whose rows are on the driver at a time: some 100 MB."""
@@ -23,34 +23,39 @@ PART_PRODUCTS = 100_000
 _VECTORS_DDL = "content_sha256 STRING, runtime STRING, vector BINARY"
 
 
-def compare_with_base(base: pa.Table, sources: Sources, changed: DataFrame | None) -> Comparison:
-    """The base's items against the tables; of the `changed` products (product_id), or of all where that is None."""
-    ids = None if changed is None else changed.toArrow().column("product_id")
-    narrowed = sources if changed is None or ids is None else narrow(sources, changed, len(ids))
-    known = base.column("product_id").unique() if ids is None else ids
-    parts = -(-len(known) // PART_PRODUCTS) or 1
-    rows = item_rows(narrowed, product_photos(narrowed))
-    if parts == 1:
-        return compare_items(base, conform_items(rows.toArrow()), None if ids is None else ids.to_pylist())
-    return combine([compare_items(base, now, of) for of, now in _in_parts(rows, known.to_pylist(), parts)])
+def compare_with_base(base: pa.Table, sources: Sources, changed: Collection[str] | None) -> Comparison:
+    """The base's items against the tables; of the `changed` products, or of all where that is None."""
+    if changed is not None:
+        narrowed = narrow(sources, changed)
+        now = conform_items(item_rows(narrowed, product_photos(narrowed)).toArrow())
+        return compare_items(base, now, changed)
+    known = base.column("product_id").unique().to_pylist()
+    parts = max(1, -(-len(known) // PART_PRODUCTS))
+    rows = item_rows(sources, product_photos(sources))
+    return combine([compare_items(base, now, of_part) for of_part, now in _in_parts(rows, known, parts)])
 
 
-def narrow(sources: Sources, products: DataFrame, count: int) -> Sources:
-    """The tables without what does not concern these products (product_id). Each large table is passed over once."""
-    keys = broadcast_few(products, count)
-    links = sources.product_images.join(keys, "product_id", "left_semi").localCheckpoint()
-    urls = links.select("url").distinct()
+def narrow(sources: Sources, products: Collection[str]) -> Sources:
+    """The tables without what does not concern these products, read once: a few rows, which stay on the driver."""
+    links = _here(rows_with(sources.product_images, "product_id", products))
     fetches = sources.image_fetches.select("url", "status", "content_sha256")
-    fetches = fetches.join(broadcast_few(urls, count), "url", "left_semi").localCheckpoint()
-    contents = fetches.select("content_sha256").distinct()
+    fetches = _here(rows_with(fetches, "url", _values(links, "url")))
     images = sources.images.select("content_sha256", "verdict")
     return replace(
         sources,
-        products=sources.products.join(keys, "product_id", "left_semi").localCheckpoint(),
+        products=_here(rows_with(sources.products, "product_id", products)),
         product_images=links,
         image_fetches=fetches,
-        images=images.join(broadcast_few(contents, count), "content_sha256", "left_semi").localCheckpoint(),
+        images=_here(rows_with(images, "content_sha256", _values(fetches, "content_sha256"))),
     )
+
+
+def _here(rows: DataFrame) -> DataFrame:
+    return rows.sparkSession.createDataFrame(rows.toArrow(), rows.schema)
+
+
+def _values(rows: DataFrame, name: str) -> set[str]:
+    return {value for value in rows.select(name).toArrow().column(name).to_pylist() if value is not None}
 
 
 class NewVectors(NamedTuple):
@@ -65,9 +70,8 @@ def read_new_vectors(new: pa.Table, vectors: DataFrame, dimension: int) -> NewVe
     """The vectors of new rows, and of no others. A row whose photo has none yet is left for the next run, as in a build."""
     if not new.num_rows:
         return NewVectors(new, np.empty((0, dimension), np.float16), ())
-    contents = pa.table({"content_sha256": new.column("image_id").unique()})
-    wanted = broadcast_few(vectors.sparkSession.createDataFrame(contents), contents.num_rows)
-    stored = vectors.join(wanted, "content_sha256", "left_semi").mapInArrow(_stored_vectors, _VECTORS_DDL).toArrow()
+    wanted = rows_with(vectors, "content_sha256", set(new.column("image_id").to_pylist()))
+    stored = wanted.mapInArrow(_stored_vectors, _VECTORS_DDL).toArrow()
     place_of = {content: place for place, content in enumerate(stored.column("content_sha256").to_pylist())}
     places = [place_of.get(content, -1) for content in new.column("image_id").to_pylist()]
     there = np.flatnonzero(np.array(places) >= 0)

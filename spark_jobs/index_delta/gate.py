@@ -12,6 +12,7 @@ from spark_jobs.index_build.gate import Findings
 from spark_jobs.index_build.golden import GoldenQuery
 from spark_jobs.index_build.queries import QUERY_COSINE
 from spark_jobs.index_build.tuning import RECALL_AT
+from spark_jobs.index_delta.comparison import KEY
 
 QUERIES = 100
 _SAME_SCORE = 1e-5
@@ -21,7 +22,7 @@ _SEED = 2_001
 def check_view(view: View, counted: Mapping[str, int], deleted: Collection[str]) -> Findings:
     """Rows and products are those counted in the tables, none stands twice, and none is of a deleted product."""
     live = live_rows(view)
-    items = view.items.take(live, ["product_id", "image_id"])
+    items = keys_of(view, live)
     products = items.column("product_id").unique()
     found = {"rows": len(live), "products": len(products)}
     findings = Findings(figures=dict(found))
@@ -43,7 +44,7 @@ def check_golden(view: View, golden: Sequence[GoldenQuery]) -> Findings:
     wrong = []
     for query in asked:
         _, rows = view.living.search(query.unit_vector[np.newaxis], 1, query.kind)
-        first = view.items.take(rows[0][rows[0] >= 0], ["product_id"]).column("product_id").to_pylist()
+        first = keys_of(view, rows[0][rows[0] >= 0]).column("product_id").to_pylist()
         if not set(first) & set(query.product_ids):
             wrong.append(f"{query.kind} {query.name}: {first[0] if first else None} came first")
     findings = Findings(figures={"golden_queries": len(asked), "golden_wrong": len(wrong)})
@@ -92,12 +93,22 @@ def live_rows(view: View) -> Int64:
     return np.arange(view.rows) if view.live_mask is None else np.flatnonzero(view.live_mask)
 
 
+def keys_of(view: View, rows: Int64) -> pa.Table:
+    """Product and photo of the rows (n,), sorted: no delta ever changes those of a row."""
+    at = int(np.searchsorted(rows, view.base.rows))
+    parts = [view.base.items.select(KEY).take(pa.array(rows[:at]))]
+    if view.new is not None:
+        parts.append(view.new.items.select(KEY).take(pa.array(rows[at:] - view.base.rows)))
+    return pa.concat_tables(parts)
+
+
 def touched_products(view: View) -> set[str]:
     """Products with a dead or a changed row of the base, or a new row."""
     if view.delta is None:
         return set()
-    rows = np.concatenate([view.delta.tombstones, view.delta.changed_rows, np.arange(view.base.rows, view.rows)])
-    return set(view.items.take(rows, ["product_id"]).column("product_id").to_pylist())
+    of_base = np.union1d(view.delta.tombstones, view.delta.changed_rows)
+    rows = np.concatenate([of_base, np.arange(view.base.rows, view.rows)])
+    return set(keys_of(view, rows).column("product_id").to_pylist())
 
 
 def _turned(view: View, rows: Int64, rng: np.random.Generator) -> Float32:

@@ -69,31 +69,36 @@ class DeltaMaker:
 
         `shown_at` are versions whose rows are surely the base's (default: those of its manifest).
         """
-        own = self._own_versions(served.model_id)
+        own = self._pinned(served.model_id)
         if is_at(self.context.store, served, own, pointer):
             self.deltas.ids[served.build_id] = served.delta_id
         elif shown_at and all(shown_at.get(table) == version for table, version in own.items()):
             self.deltas.ids[served.build_id] = None
         else:
-            made = self._compare(open_base(self.context.store, served.build_id), own, shown_at)
+            made = self._compare(open_base(self.context.store, served.build_id), shown_at)
             self.deltas.made[served.build_id] = made
             self.deltas.ids[served.build_id] = made.manifest.delta_id
             remove_unused_bases()
         return self.deltas.ids[served.build_id]
 
     def sources(self, model_id: str) -> Sources:
-        return read_sources(self.lake, self._own_versions(model_id), model_id)
+        return read_sources(self.lake, self._pin(model_id), model_id)
 
-    def _own_versions(self, model_id: str) -> dict[str, int]:
-        """The pinned versions of the tables that a base of this model is made from."""
+    def _pinned(self, model_id: str) -> dict[str, int]:
+        """The pinned versions of the tables that a base of this model is made from, as far as they are pinned."""
+        return {path: version for path, version in self.deltas.versions.items() if path in source_tables(model_id)}
+
+    def _pin(self, model_id: str) -> dict[str, int]:
+        """All of them. Receipts say nothing of the vectors of another model: those that there are now count."""
         table = embeddings(model_id)
         if table.path not in self.deltas.versions:
             self.deltas.versions[table.path] = self.lake.version(table)
-        return {path: version for path, version in self.deltas.versions.items() if path in source_tables(model_id)}
+        return self._pinned(model_id)
 
-    def _compare(self, base: Segment, own: Versions, shown_at: Versions | None) -> Made:
+    def _compare(self, base: Segment, shown_at: Versions | None) -> Made:
         started = time.monotonic()
         model_id = base.manifest.model_id
+        own = self._pin(model_id)
         sources = self.sources(model_id)
         changed = changed_products(self.lake, model_id, shown_at or base.manifest.source_versions, own)
         comparison = compare_with_base(base.items, sources, changed)
@@ -105,7 +110,7 @@ class DeltaMaker:
                 source_versions=dict(own), interval_end=self._interval_end, runtimes=new.runtimes,
             )  # fmt: skip
             upload_delta(self.context.store, Path(scratch) / manifest.delta_id)
-        compared = None if changed is None else changed.count()
+        compared = None if changed is None else len(changed)
         return Made(manifest, compared, written, time.monotonic() - started)
 
     def _write_thumbnails(self, new: pa.Table, sources: Sources) -> int:

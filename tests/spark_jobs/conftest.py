@@ -16,6 +16,15 @@ from tests.spark_jobs.fetch.fault_server import FaultServer
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Jobs that these tests run keep their copies of models and builds here, not with the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        if "SHOPLENS_CACHE" not in os.environ:
+            patch.setenv("SHOPLENS_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """Spark as the jobs run it; a job started inside the test process joins this session. Mark such tests `full`."""
