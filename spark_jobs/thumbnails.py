@@ -28,7 +28,12 @@ def write_thumbnails(image_ids: DataFrame, images: DataFrame, store: ObjectStore
         if missing:
             # The bytes of the others are neither read nor shuffled.
             stored = images.select("content_sha256", "stored").join(broadcast_few(absent, missing), "content_sha256")
-            written = stored.select("content_sha256", "stored").mapInArrow(_writer(store.uri), "written BIGINT").agg(F.sum("written")).collect()[0][0]
+            written = (
+                stored.select("content_sha256", "stored")
+                .mapInArrow(_writer(store.uri), "written BIGINT")
+                .agg(F.sum("written"))
+                .collect()[0][0]
+            )
             return int(written or 0), total - missing
         return 0, total
     finally:
