@@ -16,12 +16,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from retrieval.build_folder import check_file
+from retrieval.delta_folder import read_verified_delta
 from retrieval.item_table import ITEMS_SCHEMA
 from retrieval.segments import Segment, open_segment
-from schemas.delta import CHANGES_FILE, ROW_COLUMN, SEGMENT_FILES, TOMBSTONES_FILE, DeltaManifest
+from schemas.delta import CHANGES_FILE, ROW_COLUMN, TOMBSTONES_FILE, DeltaManifest
 from schemas.errors import Corrupt
-from schemas.manifest import MANIFEST_FILE, Manifest, SearchParameters
+from schemas.manifest import Manifest, SearchParameters
 
 Int64 = NDArray[np.int64]
 
@@ -37,21 +37,6 @@ class Delta:
     changed_rows: Int64
     changes: Any
     segment: Segment | None
-
-
-def read_verified_delta(folder: Path, *, checksums: bool = True) -> DeltaManifest:
-    """The manifest of a delta's folder whose files are all there and right. Raises Corrupt, SchemaTooNew."""
-    path = Path(folder) / MANIFEST_FILE
-    try:
-        manifest = DeltaManifest.from_json(path.read_bytes(), str(path))
-    except OSError as error:
-        raise Corrupt(str(path), "a delta's manifest", error.strerror or "nothing") from error
-    required = (TOMBSTONES_FILE, CHANGES_FILE, *(SEGMENT_FILES if manifest.rows else ()))
-    if missing := [name for name in required if name not in manifest.files]:
-        raise Corrupt(str(path), f"an entry for {missing[0]}", "none")
-    for name, entry in manifest.files.items():
-        check_file(Path(folder) / name, entry, checksum=checksums)
-    return manifest
 
 
 def open_delta(folder: Path, base: Manifest, *, verify: bool = True) -> Delta:

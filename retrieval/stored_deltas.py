@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from retrieval.deltas import read_verified_delta
+from retrieval.delta_folder import read_verified_delta
 from retrieval.objects import ObjectStore
 from retrieval.stored_folders import FolderKind
 from schemas.delta import DeltaManifest, delta_key
