@@ -98,11 +98,13 @@ class HostCache:
         seals = sorted((self._folder / kind).glob(f"*{_SEAL_SUFFIX}"), key=lambda seal: seal.stat().st_mtime_ns)
         return [seal.with_name(seal.name.removesuffix(_SEAL_SUFFIX)) for seal in reversed(seals)]
 
-    def _remove_leftovers(self) -> None:
+    def _remove_leftovers(self, but: Path | None = None) -> None:
         """Partial downloads, folders that were never verified, and locks of what is no more: nobody else writes here."""
         for kind in _KINDS:
             for path in (self._folder / kind).glob("*"):
                 whole = path.name.removeprefix(".").removesuffix(".lock")
+                if path == but or path.is_symlink():
+                    continue
                 if path.is_dir() and (path.match(_PARTIAL) or not _seal_of(path).exists()):
                     shutil.rmtree(path, ignore_errors=True)
                 elif path.name == f".{whole}.lock" and not path.with_name(whole).exists():
@@ -147,7 +149,8 @@ class HostCache:
             return folder
         seal.unlink(missing_ok=True)
         try:
-            self._require_room(kind, name, key(name))
+            if not folder.exists():  # else it was killed before it was sealed, and needs only to be verified
+                self._require_room(kind, name, key(name))
             fetched = fetch(self._store, name, self._folder / kind)
             seal.write_text(json.dumps(_describe(fetched)))
             _touch(seal)
@@ -157,7 +160,7 @@ class HostCache:
 
     def _require_room(self, kind: str, name: str, key: str) -> None:
         """Better said before a download than half-way through it. Raises StoreNotWritable."""
-        self._remove_leftovers()
+        self._remove_leftovers(but=self._folder / kind / name)
         needed, free = _bytes_of(self._store, key), shutil.disk_usage(self._folder).free
         if needed > free:
             raise StoreNotWritable(
