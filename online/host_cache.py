@@ -98,12 +98,12 @@ class HostCache:
         seals = sorted((self._folder / kind).glob(f"*{_SEAL_SUFFIX}"), key=lambda seal: seal.stat().st_mtime_ns)
         return [seal.with_name(seal.name.removesuffix(_SEAL_SUFFIX)) for seal in reversed(seals)]
 
-    def _remove_leftovers(self, but: Path | None = None) -> None:
+    def _remove_leftovers(self) -> None:
         """Partial downloads, folders that were never verified, and locks of what is no more: nobody else writes here."""
         for kind in _KINDS:
             for path in (self._folder / kind).glob("*"):
                 whole = path.name.removeprefix(".").removesuffix(".lock")
-                if path == but or path.is_symlink():
+                if path.is_symlink():
                     continue
                 if path.is_dir() and (path.match(_PARTIAL) or not _seal_of(path).exists()):
                     shutil.rmtree(path, ignore_errors=True)
@@ -160,7 +160,7 @@ class HostCache:
 
     def _require_room(self, kind: str, name: str, key: str) -> None:
         """Better said before a download than half-way through it. Raises StoreNotWritable."""
-        self._remove_leftovers(but=self._folder / kind / name)
+        self._remove_leftovers()
         needed, free = _bytes_of(self._store, key), shutil.disk_usage(self._folder).free
         if needed > free:
             raise StoreNotWritable(
