@@ -1,17 +1,20 @@
 """
 ### What nothing needs any more goes, every Sunday at noon
 
+    no_night_runs → maintain
+
 | task | job | does | pool |
 |---|---|---|---|
-| maintain | `maintain` | cleans the object store, compacts and vacuums the tables | `index` |
+| no_night_runs | | waits while a run of `catalog_nightly` is under way | |
+| maintain | `maintain` | cleans the object store, compacts and vacuums the tables | `lake_catalog` |
 
 From the object store go builds, deltas and models that none of CURRENT's twenty generations names, uploads that never
 ended, tiles that nothing kept shows, all only when older than seven days; and receipts after 90 days. In the lake small
 files are merged, and files that were removed are freed after seven days, or later where the bases that CURRENT names
 were built from older versions: the hourly deltas read the changes since.
 
-It holds the slot of `index`, so that no build is made or published meanwhile; jobs that write to the tables may run,
-and whoever loses a race for a table tries again.
+It holds the slot of `lake_catalog`, so that no hourly run is under way and no nightly run comes past its first task: a
+build or delta in the making may count on an old tile that nothing published shows yet.
 
 **See first what would go**: trigger with `dry_run`; the receipt `runs/maintenance_weekly/<end>/maintain.json` counts it,
 and `shoplens clean --store STORE` lists it without Airflow.
@@ -24,14 +27,28 @@ needs no backfill: the next finds the same.
 """
 
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
-from airflow.sdk import DAG, CronDataIntervalTimetable, Param
+from airflow.sdk import DAG, BaseSensorOperator, CronDataIntervalTimetable, Param
 
 from dags.spark_job import JOB_MACROS, SparkJobOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+BUILDER = "catalog_nightly"
 
 PARAMS = {
     "dry_run": Param(False, type="boolean", description="Change nothing; the receipt counts what would go."),
 }
+
+
+class NoNightRuns(BaseSensorOperator):
+    """Succeeds once no run of the nightly DAG is under way; a queued one waits for the slot that comes next."""
+
+    def poke(self, context: "Context") -> bool:
+        return context["ti"].get_dr_count(dag_id=BUILDER, states=["running"]) == 0
+
 
 with DAG(
     dag_id="maintenance_weekly",
@@ -54,7 +71,12 @@ with DAG(
     },
     tags=["shoplens", "maintenance"],
 ):
-    SparkJobOperator(
-        task_id="maintain", job="maintain", pool="index", execution_timeout=timedelta(hours=6),
+    no_night_runs = NoNightRuns(
+        task_id="no_night_runs", mode="reschedule", poke_interval=300, timeout=timedelta(hours=12).total_seconds()
+    )
+    maintain = SparkJobOperator(
+        task_id="maintain", job="maintain", pool="lake_catalog", execution_timeout=timedelta(hours=6),
         options={"--dry-run": "{{ params.dry_run }}"},
     )  # fmt: skip
+
+    no_night_runs >> maintain

@@ -3,7 +3,7 @@
     found = survey(store, as_of)       # reads only
     remove(store, found)               # looks at CURRENT again before each thing
 
-Run it while no index job runs (its Airflow pool sees to that). What appears in between is met all the same: a build
+Run it while no index job runs (the weekly DAG sees to that). What appears in between is met all the same: a build
 that CURRENT names by then stays, and thumbnails stay once any new build or delta is there.
 """
 
