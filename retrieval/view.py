@@ -17,10 +17,16 @@ import numpy as np
 from retrieval.deltas import Delta
 from retrieval.exact import Float32, Int64, best_k
 from retrieval.layered_items import LayeredItems
-from retrieval.planner import Plan, Stage
+from retrieval.planner import BEST_ROWS, Plan, Stage
 from retrieval.row_sets import Mask
 from retrieval.segments import QueryKind, Segment, stack_answers
 from schemas.manifest import Manifest, SearchParameters
+
+ROOM_PART = 4
+"""Without filters as many more rows are looked for, a quarter, in case some are dead."""
+
+DEAD_AMONG_BEST_MAX = 5
+"""With more dead rows than this before the tenth live one, the neighbourhood of the query was deleted."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,7 @@ class View:
     ) -> tuple[Float32, Int64, Plan]:  # fmt: skip
         """As `Segment.search_planned`, over both parts; the plan is the base's, and says what the delta did."""
         in_base, in_new = self._split(rows)
-        scores, found, plan = self.living.search_planned(query, k, parameters, in_base, probe_factor, stage)
+        scores, found, plan = self._search_base(query, k, parameters, in_base, probe_factor, stage)
         if self.new is None:
             return scores, found, plan
         # Without filters the new rows are looked for as far out as the base's were.
@@ -104,6 +110,25 @@ class View:
         new_scores, new_rows, new_plan = self.new.search_planned(query, k, in_delta, in_new, stage=stage)
         scores, found = self._merge((scores, found), (new_scores, new_rows), k)
         return scores, found, _describe(plan, new_plan, len(found))
+
+    def _search_base(
+        self, query: Float32, k: int, parameters: SearchParameters, rows: Int64 | None, probe_factor: int, stage: Stage,
+    ) -> tuple[Float32, Int64, Plan]:  # fmt: skip
+        """Without filters all rows are searched as if none had died, and the dead are dropped: that costs next to nothing.
+
+        Where many of the best were dead, or too few are left, lists are probed for live rows alone, further out.
+        """
+        live = self.living.live
+        if rows is None and live is not None and not self.base.is_exact:
+            room = k // ROOM_PART + BEST_ROWS
+            scores, found, plan = self.base.search_planned(
+                query, k + room, parameters, None, probe_factor, stage
+            )
+            places = np.flatnonzero(live.mask[found])[:k]
+            best = min(k, BEST_ROWS)
+            if len(places) == k and places[best - 1] < best + DEAD_AMONG_BEST_MAX:
+                return scores[places], found[places], replace(plan, rows_matched=len(live))
+        return self.living.search_planned(query, k, parameters, rows, probe_factor, stage)
 
     def scan(self, query: Float32, k: int, rows: Int64) -> tuple[Float32, Int64]:
         """As `Segment.scan`, over both parts."""
