@@ -1,11 +1,11 @@
-"""One nightly run without a scheduler: the same jobs with the same arguments that the DAG gives them, one after another."""
+"""One nightly or hourly run without a scheduler: the same jobs with the same arguments that the DAGs give them."""
 
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from retrieval.objects import open_store
@@ -14,6 +14,7 @@ from schemas.intervals import DataInterval
 from schemas.receipts import Receipt, receipt_key
 
 JOBS = ("ingest_catalog", "fetch_images", "embed_images", "build_index", "evaluate_index", "publish")
+HOURLY_JOBS = ("apply_changes",)
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -48,12 +49,23 @@ class Nightly:
         if job == "ingest_catalog":
             arguments += ["--catalog", self.catalog, "--mapping", str(self.mapping), "--mode", self.mode]
         if job == "fetch_images":
-            arguments += ["--allow-private"]
-            for root in self.allowed_roots:
-                arguments += ["--allowed-root", str(root)]
-        if job == "embed_images":
+            arguments += self._fetch_arguments()
+        if job in ("embed_images", "apply_changes"):
             arguments += ["--model", self.model]
+        if job == "apply_changes":
+            arguments += ["--catalog", self.catalog, "--mapping", str(self.mapping)]
+            handed_on = {**self.extra, "fetch_images": (*self._fetch_arguments(), *self.extra.get("fetch_images", ()))}
+            for step, words in handed_on.items():
+                arguments += [part for word in words for part in ("--with", f"{step}={word}")]
+            return arguments
         return arguments + list(self.extra.get(job, ()))
+
+    def _fetch_arguments(self) -> list[str]:
+        return ["--allow-private", *(word for root in self.allowed_roots for word in ("--allowed-root", str(root)))]
+
+    def of_hours(self, changes: str) -> "Nightly":
+        """The same shop, as catalog_hourly takes the changes that lie there."""
+        return replace(self, dag="catalog_hourly", catalog=changes, mode="changes")
 
 
 def run_job_process(job: str, arguments: Sequence[str], log_path: Path | None = None) -> None:

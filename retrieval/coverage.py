@@ -1,7 +1,7 @@
 """Which versions of the tables a base with its delta is known to show: what rolling back and publishing ask.
 
-A delta or a build says in its manifest which versions it was made at, and CURRENT's history at which later ones it was
-found to be as good. Vectors are only ever added, so whether deleted products stay deleted does not hang on them.
+The gate notes the versions at which it passed a delta, a build's manifest names those it was made at, and CURRENT's history
+those at which either was live. A delta that the gate did not pass covers nothing. Vectors are only ever added, so whether deleted products stay deleted does not hang on them.
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,7 +9,8 @@ from dataclasses import replace
 
 from retrieval.builds import find_build
 from retrieval.objects import ObjectStore
-from retrieval.stored_deltas import find_delta, list_deltas
+from retrieval.stored_deltas import StoredDelta, list_deltas, read_evaluation
+from schemas.delta import DeltaEvaluation
 from schemas.errors import BadData
 from schemas.pointer import Pointer, Served
 
@@ -39,14 +40,23 @@ def with_covering_delta(store: ObjectStore, served: Served, pointer: Pointer) ->
     """`served` with a delta that reaches what CURRENT covers: its own, else the newest such one in the store; or None."""
     if covers(store, served, pointer.source_versions, pointer):
         return served
-    whole = [found.manifest for found in list_deltas(store) if found.manifest]
-    fitting = [
-        manifest
-        for manifest in whole
-        if manifest.base_build_id == served.build_id and reaches(manifest.source_versions, pointer.source_versions)
-    ]
-    newest = max(fitting, key=lambda manifest: manifest.interval_end, default=None)
+    ids = [found.delta_id for found in list_deltas(store) if _is_of(found, served.build_id)]
+    passed = [evaluation for delta_id in ids if (evaluation := _passed(store, delta_id))]
+    fitting = [found for found in passed if reaches(found.source_versions, pointer.source_versions)]
+    newest = max(fitting, key=lambda evaluation: evaluation.interval_end, default=None)
     return replace(served, delta_id=newest.delta_id) if newest else None
+
+
+def _is_of(found: StoredDelta, build_id: str) -> bool:
+    return found.manifest is not None and found.manifest.base_build_id == build_id
+
+
+def _passed(store: ObjectStore, delta_id: str) -> DeltaEvaluation | None:
+    try:
+        evaluation = read_evaluation(store, delta_id)
+    except BadData:  # damaged: what it says is not known
+        return None
+    return evaluation if evaluation and evaluation.passed else None
 
 
 def _known_versions(store: ObjectStore, served: Served, pointer: Pointer) -> Iterator[Mapping[str, int]]:
@@ -54,9 +64,13 @@ def _known_versions(store: ObjectStore, served: Served, pointer: Pointer) -> Ite
     if served == pointer.live:
         yield pointer.source_versions
     yield from (line.source_versions for line in pointer.history if line.live == served)
-    try:
-        made = find_delta(store, served.delta_id) if served.delta_id else find_build(store, served.build_id)
-    except BadData:  # damaged: what it says is not known
+    if served.delta_id:
+        if evaluation := _passed(store, served.delta_id):
+            yield evaluation.source_versions
         return
-    if made is not None:
-        yield made.source_versions
+    try:
+        build = find_build(store, served.build_id)
+    except BadData:
+        return
+    if build is not None:
+        yield build.source_versions

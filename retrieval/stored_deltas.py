@@ -1,20 +1,18 @@
 """Deltas in the object store, under deltas/<id>/: sent, found, fetched and verified as `retrieval.stored_folders` does.
 
-The files of a delta never change. Its manifest's lineage (source versions and interval) moves forward where a later run
-finds the same difference at later versions: an operator who rolls back must know what it covers.
+A delta never changes, and its manifest names the versions of the first run that found this difference. At which later ones
+it was found again, and passed the gate, its evaluation says: rolling back must know.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from retrieval.delta_folder import read_verified_delta
 from retrieval.objects import ObjectStore
 from retrieval.stored_folders import FolderKind
-from schemas.delta import DeltaManifest, delta_key
-from schemas.errors import PreconditionFailed
+from schemas.delta import DeltaEvaluation, DeltaManifest, delta_evaluation_key
 
-_LINEAGE_ATTEMPTS = 4
 _DELTAS = FolderKind(
     noun="delta",
     prefix="deltas",
@@ -43,32 +41,24 @@ def find_delta(store: ObjectStore, delta_id: str) -> DeltaManifest | None:
 
 
 def upload_delta(store: ObjectStore, folder: Path) -> DeltaManifest:
-    """Send a verified folder and return the manifest that stands in the store.
+    """Send a verified folder and return the manifest that stands in the store: one that is there already stands.
 
-    One that is there already stands, and says from now on that it covers what the folder's manifest covers.
     Raises Corrupt where the folder is damaged, StoreNotWritable, StoreUnavailable.
     """
-    made = read_verified_delta(folder)
-    standing = _DELTAS.upload(store, folder)
-    for _ in range(_LINEAGE_ATTEMPTS):
-        found = store.get(delta_key(standing.delta_id))
-        if found is None or not _is_later(made, standing):
-            break
-        later = replace(standing, source_versions=made.source_versions, interval_end=made.interval_end)
-        try:
-            store.put(delta_key(standing.delta_id), later.to_json(), if_match=found.etag)
-            return later
-        except PreconditionFailed:  # another run moved it: perhaps further than we would
-            standing = _DELTAS.find(store, standing.delta_id) or standing
-    return standing
+    return _DELTAS.upload(store, folder)
 
 
-def _is_later(made: DeltaManifest, standing: DeltaManifest) -> bool:
-    """Whether the lineage goes forward in some table or the interval, and back in none."""
-    tables = made.source_versions.keys() | standing.source_versions.keys()
-    ahead = [made.source_versions.get(table, -1) - standing.source_versions.get(table, -1) for table in tables]
-    is_newer = max(ahead, default=0) > 0 or made.interval_end > standing.interval_end
-    return is_newer and min(ahead, default=0) >= 0 and made.interval_end >= standing.interval_end
+def write_evaluation(store: ObjectStore, evaluation: DeltaEvaluation) -> None:
+    """Note what the gate said. What passed once stays passed: at older versions the difference was right."""
+    known = read_evaluation(store, evaluation.delta_id)
+    if evaluation.passed or known is None or not known.passed:
+        store.put(delta_evaluation_key(evaluation.delta_id), evaluation.to_json())
+
+
+def read_evaluation(store: ObjectStore, delta_id: str) -> DeltaEvaluation | None:
+    """What the gate said of a delta last; None where it was not asked. Raises Corrupt."""
+    found = store.get(delta_evaluation_key(delta_id))
+    return DeltaEvaluation.from_json(found.data, delta_evaluation_key(delta_id)) if found else None
 
 
 def fetch_delta(store: ObjectStore, delta_id: str, cache_folder: Path) -> Path:

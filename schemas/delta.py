@@ -39,6 +39,36 @@ def delta_key(delta_id: str, file_name: str = MANIFEST_FILE) -> str:
     return f"deltas/{delta_id}/{file_name}"
 
 
+def delta_evaluation_key(delta_id: str) -> str:
+    """The object key of what the gate said of a delta: evaluations/<id>.json."""
+    return f"evaluations/{delta_id}.json"
+
+
+@dataclass(frozen=True)
+class DeltaEvaluation:
+    """The newest versions (by table path) at which a delta was the whole difference to its base, by the gate's word."""
+
+    delta_id: str
+    base_build_id: str
+    passed: bool
+    source_versions: dict[str, int]
+    interval_end: str
+    failures: tuple[str, ...] = ()
+    figures: dict[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> bytes:
+        return json.dumps(asdict(self), sort_keys=True, indent=1).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes, key: str) -> "DeltaEvaluation":
+        """Raises Corrupt where it is none."""
+        try:
+            fields = json.loads(data)
+            return cls(**{**fields, "failures": tuple(fields["failures"])})
+        except (ValueError, KeyError, TypeError) as error:
+            raise Corrupt(key, "a delta's evaluation", repr(error)) from error
+
+
 @dataclass(frozen=True)
 class DeltaManifest:
     """Everything a reader must know of a delta. As in a build's, lineage is not in the id, and times of making stay out.

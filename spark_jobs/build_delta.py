@@ -2,8 +2,8 @@
 
 Reads the receipts of ingest_catalog, fetch_images and embed_images, and compares the bases with the tables at the
 versions that they pin. Where no table is newer than what a base with its delta shows, that delta stands and nothing is
-read. Publishes nothing. With --base, and without receipts, one base is brought to what CURRENT covers: what a rollback
-to an old build asks for.
+read. Publishes nothing. With --base, and without receipts, one base is brought to what CURRENT covers and judged: what a
+rollback to an old build asks for.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from schemas.errors import BadData, MissingReceipt
 from schemas.pointer import Pointer, Served
 from schemas.receipts import Receipt
 from spark_jobs.build_index import read_pins
+from spark_jobs.evaluate_delta import evaluate_delta
 from spark_jobs.index_delta.make import DeltaMaker, Deltas
 from spark_jobs.job import JobContext, job_parser, run_job
 
@@ -34,7 +35,9 @@ def build_delta(context: JobContext, arguments: argparse.Namespace) -> Receipt:
     versions = _pinned_versions(context, pointer, by_hand=bool(arguments.base))
     maker = DeltaMaker(context, versions, max(context.interval.key, pointer.interval_end))
     for served in bases:
-        maker.make(served, pointer)
+        delta_id = maker.make(served, pointer)
+        if arguments.base and delta_id and served.build_id in maker.deltas.made:
+            evaluate_delta(maker, served.build_id, delta_id, thoroughly=True)
     return _receipt(context, maker.deltas, bases[0])
 
 

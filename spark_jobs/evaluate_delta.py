@@ -2,7 +2,7 @@
 
 For every base that got one: its rows without the dead and with the new ones are those of the tables at the pinned
 versions, and none is of a deleted product. For the live base also: its golden queries still answer, and recall of base
-and delta together is that of the build. A delta that fails ends the job with 65, and CURRENT stays as it is.
+and delta together is that of the build. A delta that fails ends the job with 65, and CURRENT stays as it is. What was found goes to `evaluations/<delta id>.json`.
 """
 
 import argparse
@@ -15,8 +15,9 @@ from pyspark.sql import functions as F
 
 from retrieval.deltas import open_delta
 from retrieval.segments import Segment
-from retrieval.stored_deltas import fetch_delta
+from retrieval.stored_deltas import fetch_delta, write_evaluation
 from retrieval.view import View
+from schemas.delta import DeltaEvaluation
 from schemas.errors import GateFailed
 from schemas.manifest import thumbnail_key
 from schemas.receipts import Receipt
@@ -54,7 +55,7 @@ def evaluate(context: JobContext, arguments: argparse.Namespace) -> Receipt:
 def evaluate_delta(
     maker: DeltaMaker, build_id: str, delta_id: str, *, thoroughly: bool, goal: float | None = None
 ) -> Findings:
-    """What the gate finds of one base with its delta. Raises GateFailed, BadData, Corrupt."""
+    """What the gate finds of one base with its delta, noted beside the evaluations of builds. Raises GateFailed, BadData."""
     store = maker.context.store
     base = open_base(store, build_id)
     with tempfile.TemporaryDirectory(prefix="shoplens-gate-") as scratch:
@@ -66,6 +67,11 @@ def evaluate_delta(
             findings.add(check_golden(view, read_golden(base_cache_folder() / build_id, base)))
             findings.add(check_recall(view, goal or float(base.manifest.parameters["recall_goal"])))
             findings.add(check_thumbnails(delta.segment, maker.context))
+    write_evaluation(store, DeltaEvaluation(
+        delta_id=delta_id, base_build_id=build_id, passed=not findings.failures,
+        source_versions=maker.versions_of(base.manifest.model_id), interval_end=maker.interval_end,
+        failures=tuple(findings.failures), figures=findings.figures,
+    ))  # fmt: skip
     if findings.failures:
         raise GateFailed(f"{build_id} with delta {delta_id}", findings.failures)
     return findings

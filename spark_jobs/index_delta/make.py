@@ -53,7 +53,7 @@ class DeltaMaker:
     """Makes deltas of one run, with one Spark session, which is opened when first needed."""
 
     def __init__(self, context: JobContext, versions: Versions, interval_end: str) -> None:
-        self.context, self._interval_end = context, interval_end
+        self.context, self.interval_end = context, interval_end
         self.deltas = Deltas(dict(versions))
         self._lake: Lake | None = None
 
@@ -82,14 +82,14 @@ class DeltaMaker:
         return self.deltas.ids[served.build_id]
 
     def sources(self, model_id: str) -> Sources:
-        return read_sources(self.lake, self._pin(model_id), model_id)
+        return read_sources(self.lake, self.versions_of(model_id), model_id)
 
     def _pinned(self, model_id: str) -> dict[str, int]:
         """The pinned versions of the tables that a base of this model is made from, as far as they are pinned."""
         return {path: version for path, version in self.deltas.versions.items() if path in source_tables(model_id)}
 
-    def _pin(self, model_id: str) -> dict[str, int]:
-        """All of them. Receipts say nothing of the vectors of another model: those that there are now count."""
+    def versions_of(self, model_id: str) -> dict[str, int]:
+        """The pinned versions of all tables that a base of this model is made from. Receipts say nothing of the vectors of another model: those that there are now count."""
         table = embeddings(model_id)
         if table.path not in self.deltas.versions:
             self.deltas.versions[table.path] = self.lake.version(table)
@@ -98,7 +98,7 @@ class DeltaMaker:
     def _compare(self, base: Segment, shown_at: Versions | None) -> Made:
         started = time.monotonic()
         model_id = base.manifest.model_id
-        own = self._pin(model_id)
+        own = self.versions_of(model_id)
         sources = self.sources(model_id)
         changed = changed_products(self.lake, model_id, shown_at or base.manifest.source_versions, own)
         comparison = compare_with_base(base.items, sources, changed)
@@ -107,7 +107,7 @@ class DeltaMaker:
         with tempfile.TemporaryDirectory(prefix="shoplens-delta-") as scratch:
             manifest = write_delta(
                 base, replace(comparison, new=new.items), new.vectors, out_folder=Path(scratch),
-                source_versions=dict(own), interval_end=self._interval_end, runtimes=new.runtimes,
+                source_versions=dict(own), interval_end=self.interval_end, runtimes=new.runtimes,
             )  # fmt: skip
             upload_delta(self.context.store, Path(scratch) / manifest.delta_id)
         compared = None if changed is None else len(changed)

@@ -1,5 +1,6 @@
 """From a catalog to answers, and the night after: the real jobs, in processes of their own, over HTTP."""
 
+import csv
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import requests
 
-from demo.nightly import Nightly, run_nightly
+from demo.nightly import HOURLY_JOBS, Nightly, run_nightly
 from demo.queries import held_out_queries
 from demo.run import searcher
 from demo.setup import ServedCatalog, draw_catalog, export_model, full_bodies_sent, serve_catalog
@@ -21,6 +22,7 @@ pytestmark = pytest.mark.full
 PRODUCTS = 80  # the seven bad rows of a drawn shop stay below the limit of a tenth
 FIRST_END = datetime(2026, 1, 2, 2, tzinfo=UTC)
 DAY = timedelta(days=1)
+REMOVED, DEARER = "P000002", "P000003"
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,14 @@ class TwoNights:
     sent_first: int
     sent_second: int
     pointers: tuple[dict, dict]
+
+
+@dataclass(frozen=True)
+class Hour:
+    """What the hour after those nights changed and left."""
+
+    receipt: Receipt
+    pointer: dict
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +66,25 @@ def nights(shop: ServedCatalog, tmp_path_factory: pytest.TempPathFactory) -> Two
     sent = full_bodies_sent(shop)
     later = json.loads((nightly.store / "CURRENT").read_text())
     return TwoNights(nightly, first, second, sent_first, sent - sent_first, (pointer, later))
+
+
+@pytest.fixture(scope="module")
+def hour(nights: TwoNights, shop: ServedCatalog, tmp_path_factory: pytest.TempPathFactory) -> Hour:
+    """Two products of the catalog: one is removed, the other costs more."""
+    changes = tmp_path_factory.mktemp("changes")
+    with (
+        (shop.folder / "catalog.csv").open(newline="", encoding="utf-8") as source,
+        (changes / "catalog.csv").open("w", newline="", encoding="utf-8") as sink,
+    ):
+        rows = csv.DictReader(source)
+        writer = csv.DictWriter(sink, rows.fieldnames or ())
+        writer.writeheader()
+        changed = {REMOVED: {"removed": "true"}, DEARER: {"price": "1000.00"}}
+        writer.writerows({**row, **changed[row["sku"]]} for row in rows if row["sku"] in changed)
+    hourly = nights.nightly.of_hours(str(changes))
+    end = FIRST_END + DAY + timedelta(hours=1)
+    receipts = run_nightly(hourly, DataInterval(FIRST_END + DAY, end), jobs=HOURLY_JOBS)
+    return Hour(receipts["apply_changes"], json.loads((nights.nightly.store / "CURRENT").read_text()))
 
 
 def test_the_first_night_lands_every_row_somewhere(nights: TwoNights) -> None:
@@ -95,3 +124,26 @@ def test_the_searcher_answers_a_photo_with_its_kind_of_product(nights: TwoNights
             tile = requests.get(base_url + results[0]["uri"], timeout=30)
             assert tile.headers["Content-Type"] == "image/jpeg"
     assert right >= len(queries) / 2
+
+
+def test_an_hour_lays_a_delta_over_the_base_and_embeds_nothing(nights: TwoNights, hour: Hour) -> None:
+    night, counts = nights.pointers[1], hour.receipt.counts
+    assert hour.pointer["live"]["build_id"] == night["live"]["build_id"]
+    assert (hour.pointer["interval_end"], hour.pointer["generation"]) == ("20260103T030000Z", night["generation"] + 1)
+    assert (counts["ingest_catalog_upserted"], counts["ingest_catalog_deleted"]) == (1, 1)
+    assert (counts["embed_images_embedded"], counts["build_delta_rows"]) == (0, 0)
+    assert counts["build_delta_changed"] > 0
+    assert counts["build_delta_tombstones"] > 0
+    assert hour.receipt.facts == {
+        "moved": True, "generation": hour.pointer["generation"], "live": hour.pointer["live"]["build_id"],
+        "delta": hour.pointer["live"]["delta_id"], "wants_rebuild": False,
+    }  # fmt: skip
+
+
+def test_what_was_removed_in_the_hour_is_not_found_and_what_got_dearer_is(nights: TwoNights, hour: Hour) -> None:
+    with searcher(nights.nightly.store.parent, nights.nightly.store, free_port()) as base_url:
+        gone = requests.post(f"{base_url}/search", json={"product_id": REMOVED}, timeout=30)
+        assert gone.status_code == 404, gone.text
+        dear = {"text": "trousers", "filters": {"price": {"gte": 999}}, "k": 5}
+        reply = requests.post(f"{base_url}/search", json=dear, timeout=30)
+        assert [result["product_id"] for result in reply.json()["results"]] == [DEARER]

@@ -16,7 +16,8 @@ from retrieval import publishing
 from retrieval.objects import FolderStore, ObjectStore, StoredObject, open_store
 from retrieval.publishing import Published, publish, publish_deltas, read_pointer, release, rollback
 from retrieval.s3_objects import S3Store
-from schemas.delta import DeltaManifest, delta_key
+from retrieval.stored_deltas import write_evaluation
+from schemas.delta import DeltaEvaluation, DeltaManifest, delta_key
 from schemas.errors import BadData, PointerMoved, PublishingHeld, StoreUnavailable
 from schemas.manifest import Manifest, SearchParameters, build_key
 from schemas.pointer import HISTORY_LENGTH, POINTER_KEY, Pointer, Served
@@ -104,12 +105,15 @@ def test_a_build_that_is_not_in_the_store_cannot_go_live(store: FolderStore) -> 
     assert read_pointer(store) is None
 
 
-def put_delta(store: ObjectStore, build_id: str, delta_id: str, versions: dict[str, int]) -> str:
+def put_delta(
+    store: ObjectStore, build_id: str, delta_id: str, versions: dict[str, int], *, passed: bool = True
+) -> str:
     manifest = DeltaManifest(
         delta_id=delta_id, base_build_id=build_id, model_id="m", model_fingerprint="f", dimension=2, base_rows=0,
         rows=0, tombstones=0, changed=0, index_kind="exact", source_versions=versions, interval_end=DAYS[0], files={},
     )  # fmt: skip
     store.put(delta_key(delta_id), manifest.to_json())
+    write_evaluation(store, DeltaEvaluation(delta_id, build_id, passed, versions, DAYS[0]))
     return delta_id
 
 
@@ -146,6 +150,9 @@ def test_rollback_takes_the_newest_delta_so_that_deleted_products_stay_deleted(s
     with pytest.raises(BadData, match=r"what was deleted since: run `python -m spark_jobs.build_delta --base a"):
         rollback(store, by="ann")
     put_delta(store, "a", "too-old", {"products": 0})
+    put_delta(store, "a", "failed", {"products": 2}, passed=False)
+    with pytest.raises(BadData, match="build_delta"):
+        rollback(store, by="ann")
     put_delta(store, "a", "a1", {"products": 1, "embeddings/m": 4})
     assert rollback(store, by="ann").live == Served("a", "m", "a1")
 

@@ -1,5 +1,6 @@
 """Deltas travel as builds do (tests/retrieval/test_builds.py): what is particular to them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,16 @@ import pytest
 from retrieval.deltas import open_delta
 from retrieval.objects import FolderStore
 from retrieval.segments import Segment, open_build
-from retrieval.stored_deltas import fetch_delta, find_delta, list_deltas, upload_delta, verify_delta
-from schemas.delta import TOMBSTONES_FILE, DeltaManifest, delta_key
+from retrieval.stored_deltas import (
+    fetch_delta,
+    find_delta,
+    list_deltas,
+    read_evaluation,
+    upload_delta,
+    verify_delta,
+    write_evaluation,
+)
+from schemas.delta import TOMBSTONES_FILE, DeltaEvaluation, DeltaManifest, delta_key
 from schemas.errors import BadData, Corrupt
 from spark_jobs.index_build.assemble import assemble_build
 from spark_jobs.index_delta.assemble import assemble_delta
@@ -42,15 +51,23 @@ def test_what_is_sent_is_fetched_whole(base: Segment, store: FolderStore, tmp_pa
     assert [found.manifest for found in list_deltas(store)] == [made]
 
 
-def test_the_same_difference_in_a_later_hour_is_the_delta_that_stands_and_covers_that_hour(
+def test_the_same_difference_in_a_later_hour_is_the_delta_that_stands(
     base: Segment, store: FolderStore, tmp_path: Path
 ) -> None:
     first = upload_delta(store, tmp_path / make(base, tmp_path).delta_id)
     later = make(base, tmp_path / "later", "20260131T030000Z")
-    assert later.delta_id == first.delta_id
-    assert upload_delta(store, tmp_path / "later" / later.delta_id) == later
-    assert upload_delta(store, tmp_path / first.delta_id) == later  # an earlier hour, run again, takes nothing back
-    assert find_delta(store, first.delta_id) == later
+    assert upload_delta(store, tmp_path / "later" / later.delta_id) == first
+
+
+def test_what_passed_the_gate_once_stays_passed_and_covers_the_newest_hour(store: FolderStore) -> None:
+    assert read_evaluation(store, "d") is None
+    passed = DeltaEvaluation("d", "b", True, {"products": 1}, "20260131T020000Z")
+    later = replace(passed, source_versions={"products": 2}, interval_end="20260131T030000Z")
+    for evaluation in (replace(passed, passed=False, failures=("rows",)), passed, later):
+        write_evaluation(store, evaluation)
+        assert read_evaluation(store, "d") == evaluation
+    write_evaluation(store, replace(later, passed=False, source_versions={"products": 3}))
+    assert read_evaluation(store, "d") == later
 
 
 def test_a_file_that_went_missing_is_noticed_and_sent_again(base: Segment, store: FolderStore, tmp_path: Path) -> None:
