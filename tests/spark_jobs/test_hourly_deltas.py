@@ -11,6 +11,7 @@ from retrieval.objects import FolderStore
 from schemas.manifest import thumbnail_key
 from spark_jobs import build_delta, evaluate_delta, publish_deltas
 from spark_jobs.index_delta import make
+from spark_jobs.index_delta.current_rows import read_new_vectors
 from spark_jobs.lake import Lake
 from tests.spark_jobs.index_delta.as_rebuilt import assert_as_rebuilt, rebuild
 from tests.spark_jobs.index_delta.edited_shop import Shop, edit_at_random
@@ -45,7 +46,7 @@ def run_hour(shop_lake: ShopLake, number: int) -> list[int]:
 
 def test_random_histories_of_hours_end_as_a_rebuild(shop_lake: ShopLake, tmp_path: Path) -> None:
     shop, base = SHOP, shop_lake.pointer().live.build_id
-    for number, edits in enumerate(((1, 2), (3,), (4,))):
+    for number, edits in enumerate(((1, 2), (3,))):
         for seed in edits:  # two commits in the first hour: what was changed twice is in the feed twice
             shop = edit_at_random(shop, seed, 8)
             shop_lake.write(shop)
@@ -85,9 +86,8 @@ def test_a_price_needs_no_vector_and_an_hour_without_changes_no_spark(
 
     def read(new, *arguments):  # type: ignore[no-untyped-def]
         asked.append(new.num_rows)
-        return real(new, *arguments)
+        return read_new_vectors(new, *arguments)
 
-    real = make.read_new_vectors
     monkeypatch.setattr(make, "read_new_vectors", read)
     assert run_hour(shop_lake, 0) == [0, 0, 0]
     assert asked == [0]

@@ -158,13 +158,13 @@ def test_a_night_before_the_one_that_made_the_live_base_is_not_published(
 
 def moves_on(monkeypatch: pytest.MonkeyPatch, move: Callable[[], None], times: int) -> None:
     """CURRENT moves between the making of a delta and the swap, that many times."""
-    real, left = catch_up.publish, [times]
+    left = [times]
 
     def publish_late(*arguments, **named):  # type: ignore[no-untyped-def]
         if left[0]:
             left[0] -= 1
             move()
-        return real(*arguments, **named)
+        return publish(*arguments, **named)
 
     monkeypatch.setattr(catch_up, "publish", publish_late)
 
