@@ -64,6 +64,7 @@ class SearcherMetrics:
             "shoplens_snapshot_load_failures", "Snapshots refused", ["error"], registry=self.registry
         )
         self._served: _ServedGauges | None = None
+        self._delay: Gauge | None = None
 
     def show_snapshot(self, snapshot: Snapshot, change: str, took_s: float) -> None:
         """`change` is what was loaded for it: base, delta or pointer."""
@@ -73,6 +74,16 @@ class SearcherMetrics:
         self._served.generation.set(snapshot.pointer.generation)
         self._served.of_worker.set(snapshot.pointer.generation)
         self._served.interval_end.set(parse_time(snapshot.pointer.interval_end).timestamp())
+
+    def show_delay(self, delay_s: float) -> None:
+        """From CURRENT's last move until this worker answered by it. Not known of what was there at its start."""
+        self._delay = self._delay or Gauge(
+            "shoplens_publish_to_swap_seconds",
+            "From CURRENT's last move until it was served",
+            registry=self.registry,
+            multiprocess_mode="livemax",
+        )
+        self._delay.set(delay_s)
 
     def render(self) -> bytes:
         """The text exposition of all workers."""

@@ -198,12 +198,14 @@ class FolderStore:
             return datetime.fromtimestamp((self.root / _LOCK_NAME).stat().st_mtime, UTC)
 
     def _files(self, prefix: str) -> Iterator[tuple[str, Path]]:
-        start = self.root / prefix
-        folder = start if start.is_dir() else start.parent
-        for path in folder.rglob("*"):
-            key = path.relative_to(self.root).as_posix()
-            if key.startswith(prefix) and path.is_file():
-                yield key, path
+        """Keys and files; nothing is walked that the prefix rules out."""
+        parent, _, stem = prefix.rpartition("/")
+        with suppress(FileNotFoundError, NotADirectoryError):
+            for child in (self.root / parent).iterdir():
+                if child.name.startswith(stem):
+                    for path in child.rglob("*") if child.is_dir() else (child,):
+                        if path.is_file():
+                            yield path.relative_to(self.root).as_posix(), path
 
     def _drop_empty_folders(self, folder: Path) -> None:
         """As on S3, a folder is there while something is in it."""

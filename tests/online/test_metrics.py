@@ -1,6 +1,8 @@
 """What Prometheus is told."""
 
+import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,10 +11,14 @@ from flask_openapi3.openapi import OpenAPI
 
 from online.metrics import SearcherMetrics
 from online.searcher import Searcher
-from retrieval.objects import FolderStore
+from online.watcher import Look
+from retrieval.objects import FolderStore, StoredEntry
+from schemas.errors import StoreUnavailable
 from schemas.intervals import parse_time
+from schemas.pointer import POINTER_KEY
 from tests.online.tiny_shop import point_at
 
+A_SLOW_TEST_S = 3600
 END = parse_time("2026-01-02T02:00:00+00:00").timestamp()
 
 
@@ -43,6 +49,31 @@ def test_a_swap_moves_the_generation(client: FlaskClient, searcher: Searcher, st
     searcher.watcher.look()
     found = scrape(client)
     assert (found["shoplens_generation"], found["shoplens_snapshot_swaps_total"]) == (7, 2)
+
+
+def test_a_swap_tells_how_long_ago_current_was_written(
+    client: FlaskClient, searcher: Searcher, store: FolderStore
+) -> None:
+    delay = "shoplens_publish_to_swap_seconds"
+    assert delay not in scrape(client), "of what was there at the start nobody knows"
+    point_at(store, "b1", 7)
+    written = (store.root / POINTER_KEY).stat().st_mtime - 90
+    os.utime(store.root / POINTER_KEY, (written, written))
+    searcher.watcher.look()
+    assert 90 <= scrape(client)[delay] < 90 + A_SLOW_TEST_S
+
+
+def list_nothing(store: FolderStore, prefix: str) -> Iterator[StoredEntry]:
+    raise StoreUnavailable("no listing today")
+
+
+def test_a_delay_that_is_not_known_hinders_no_swap(
+    client: FlaskClient, searcher: Searcher, store: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FolderStore, "entries", list_nothing)
+    point_at(store, "b1", 7)
+    assert searcher.watcher.look() is Look.SWAPPED
+    assert scrape(client)["shoplens_generation"] == 7
 
 
 def test_searches_are_counted_by_how_they_end(client: FlaskClient, searcher: Searcher) -> None:

@@ -85,6 +85,14 @@ def test_files_go_up_and_come_down_and_are_listed_in_order(store: ObjectStore, t
     assert list(store.keys("builds/")) == ["builds/b/index"]
 
 
+def test_a_prefix_need_not_end_at_a_slash(store: ObjectStore) -> None:
+    for key in ("builds/a", "builds-old/a/b", "CURRENT"):
+        store.put(key, b"1")
+    assert list(store.keys("builds")) == ["builds-old/a/b", "builds/a"]
+    assert list(store.keys("CURR")) == ["CURRENT"]
+    assert list(store.keys("")) == ["CURRENT", "builds-old/a/b", "builds/a"]
+
+
 def test_a_listing_knows_sizes_and_ages_by_the_store_s_clock(store: ObjectStore) -> None:
     before = store.clock()
     store.put("builds/a", b"123")
