@@ -180,6 +180,20 @@ def test_deaths_here_and_there_keep_the_recall(base: Segment, deltas: Deltas) ->
     assert {name: np.mean(values) for name, values in recalls.items() if np.mean(values) < 0.99} == {}
 
 
+def test_a_few_deaths_cost_no_more_probes_and_a_deleted_neighbourhood_does(base: Segment, deltas: Deltas) -> None:
+    query = base.vector_of(50)
+    order = np.argsort(-(np.asarray(base.vectors, np.float32) @ query))
+    for dead, probes_as_tuned in ((order[[0, 3, 5]], True), (order[:40], False)):
+        view = lay_over(base, deltas[30, False], dead)
+        scores, rows, plan = view.search_planned(query, K, base.manifest.photo_search)
+        assert (plan.path == "probe") == (probes_as_tuned and not base.is_exact)
+        assert plan.rows_matched == view.live_rows
+        alive = np.setdiff1d(np.arange(view.rows), dead)
+        truth, _ = exact_search(all_vectors(view), query[np.newaxis], K, alive)
+        assert scores == pytest.approx(truth[0], abs=1e-3)
+        assert not np.isin(rows, dead).any()
+
+
 @HAMMER
 @given(data=st.data(), seed=st.integers(0, 2**16), wanted=st.integers(1, 80), crowd=st.sampled_from([0, 5, 700, 3_000]))
 def test_k_groups_of_both_parts_come_wherever_k_exist(
