@@ -45,6 +45,11 @@ class RowSet:
         assert self.list_starts is not None
         return np.diff(np.searchsorted(self.rows, self.list_starts)).astype(np.int64)
 
+    def fills_lists(self, share: float) -> Mask:
+        """Of which coarse lists (nlist,) at least that share of the rows, above 0, is in the set."""
+        assert self.list_starts is not None
+        return np.asarray((self.by_list > 0) & (self.by_list >= share * np.diff(self.list_starts)))
+
     def keep(self, rows: Int64) -> Int64:
         """Those of the given rows that are in the set."""
         there = self.mask[rows]

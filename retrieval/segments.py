@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.build_folder import read_verified_manifest
-from retrieval.exact import NO_ROW, Float32, Int64, best_k, exact_search, rescore
+from retrieval.exact import NO_ROW, Float32, Int64, best_k, rescore
 from retrieval.item_table import map_items
 from retrieval.planner import (
     BEST_ROWS,
@@ -35,14 +35,15 @@ from retrieval.planner import (
     plan_unfiltered,
     widen,
 )
+from retrieval.row_scan import scan_rows
 from retrieval.row_sets import Mask, RowSet
 from schemas.errors import Corrupt
 from schemas.manifest import INDEX_FILE, ITEMS_FILE, VECTORS_FILE, Manifest, SearchParameters
 
 QueryKind = Literal["photo", "text"]
 
-GATHERED_ROWS = 500
-"""As many chosen rows or fewer are read one by one; for more, FAISS passes over the index with a selector sooner."""
+PASS_SHARE = 4
+"""Where one row in so many is chosen, passing over all of them with a selector is sooner than reading the chosen ones."""
 
 
 @dataclass(frozen=True)
@@ -155,11 +156,34 @@ class Segment:
         k = min(k, len(chosen))
         if not k:
             return np.empty(0, np.float32), np.empty(0, np.int64)
-        if len(chosen) <= GATHERED_ROWS or self.manifest.index_kind == "ivf_rabitq":
-            scores, found = exact_search(self.vectors, queries, k, chosen.rows)
-            return scores[0], found[0]
-        selector = chosen.selector if len(chosen) < self.rows else None
-        return _without_gaps(self._search_lists(queries, k, SearchParameters(), self._nlist, selector))
+        if self.manifest.index_kind == "exact" and PASS_SHARE * len(chosen) >= self.rows:
+            return _without_gaps(self._search_lists(queries, k, SearchParameters(), 0, self._selector(chosen)))
+        if self.manifest.index_kind != "ivf_fp16":
+            return scan_rows(self.vectors, queries[0], k, chosen.rows)
+        # Of lists that are chosen for a good part every row is passed over; elsewhere the chosen rows alone are read.
+        is_dense = chosen.fills_lists(1 / PASS_SHARE)
+        apart = chosen.rows[np.repeat(~is_dense, chosen.by_list)]
+        dense = np.flatnonzero(is_dense)
+        scores, found = scan_rows(self.vectors, queries[0], k, apart)
+        if not len(dense):
+            return scores, found
+        passed = _without_gaps(self._pass_over(queries, k, dense, self._selector(chosen)))
+        scores, found = np.concatenate([scores, passed[0]]), np.concatenate([found, passed[1]])
+        order = np.lexsort((found, -scores))[:k]
+        return scores[order], found[order]
+
+    def _selector(self, chosen: RowSet) -> Any:
+        return chosen.selector if len(chosen) < self.rows else None
+
+    def _pass_over(self, queries: Float32, k: int, lists: Int64, selector: Any) -> tuple[Float32, Int64]:
+        """As FAISS's search of the given lists, for one query."""
+        made = faiss.SearchParametersIVF(nprobe=len(lists), **_named(selector))  # type: ignore[call-arg]
+        scores, found = np.empty((1, k), np.float32), np.empty((1, k), np.int64)
+        near = np.zeros(len(lists), np.float32)  # codes are whole vectors: what the centroids score does not matter
+        places = [faiss.swig_ptr(array) for array in (lists, near, scores, found)]
+        # By its C++ name: the Python one takes no parameters.
+        self.index.search_preassigned_c(1, faiss.swig_ptr(queries), k, *places, False, made)
+        return scores, found
 
     @property
     def _nlist(self) -> int:
@@ -200,11 +224,10 @@ class Segment:
     def _search_lists(
         self, queries: Float32, k: int, parameters: SearchParameters, nprobe: int, selector: Any
     ) -> tuple[Float32, Int64]:
-        chosen = {} if selector is None else {"sel": selector}
         if self.list_starts is None:
-            made = faiss.SearchParameters(**chosen)
+            made = faiss.SearchParameters(**_named(selector))
         else:
-            made = faiss.SearchParametersIVF(nprobe=max(nprobe, 1), **chosen)  # type: ignore[call-arg]
+            made = faiss.SearchParametersIVF(nprobe=max(nprobe, 1), **_named(selector))  # type: ignore[call-arg]
         candidates = max(k, parameters.rerank)
         scores, found = self.index.search(queries, candidates, params=made)
         if parameters.rerank:
@@ -253,6 +276,10 @@ def _list_starts(index: Any, manifest: Manifest) -> Int64 | None:
         return None
     sizes = [index.get_list_size(number) for number in range(index.nlist)]
     return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+
+
+def _named(selector: Any) -> dict[str, Any]:
+    return {} if selector is None else {"sel": selector}
 
 
 def _without_gaps(answer: tuple[Float32, Int64]) -> tuple[Float32, Int64]:
