@@ -19,6 +19,9 @@ Codes = NDArray[np.int32]
 
 NO_VALUE = -1
 DAY_US = 86_400_000_000
+_COMPARED_MAX = 8
+"""So few values are sooner compared one after the other than looked up row by row."""
+
 _NUMBER = r"^[+-]?(\d+(\.\d*)?|\.\d+)$"
 
 
@@ -35,9 +38,15 @@ class CodedColumn:
 
     def rows_with(self, wanted: Iterable[str]) -> Mask:
         """Which rows (rows,) have one of the values."""
+        codes = {self.code_of[value] for value in wanted if value in self.code_of}
+        if len(codes) <= _COMPARED_MAX:
+            found = np.zeros(len(self.codes), dtype=bool)
+            for code in codes:
+                found |= self.codes == code
+            return found
         chosen = np.zeros(len(self.values) + 1, dtype=bool)  # the last place stands for NO_VALUE
-        chosen[[self.code_of[value] for value in wanted if value in self.code_of]] = True
-        return np.asarray(chosen[self.codes])
+        chosen[list(codes)] = True
+        return np.asarray(chosen.take(self.codes, mode="wrap"))
 
 
 @dataclass(frozen=True)
@@ -75,7 +84,12 @@ class Attribute:
 
     def _rows_of(self, chosen: Mask) -> Mask:
         found = np.zeros(self.total_rows, dtype=bool)
-        found[self.rows[np.repeat(chosen, np.diff(self.starts))]] = True
+        places = np.flatnonzero(chosen)
+        if len(places) <= _COMPARED_MAX:
+            for place in places.tolist():
+                found[self.rows[self.starts[place] : self.starts[place + 1]]] = True
+        else:
+            found[self.rows[np.repeat(chosen, np.diff(self.starts))]] = True
         return found
 
 

@@ -63,3 +63,12 @@ def test_a_table_without_any_value_has_columns_all_the_same() -> None:
     assert columns.attributes == {}
     assert columns.category.values == ()
     assert not columns.category.rows_with(["x"]).any()
+
+
+def test_many_values_are_found_as_few_are() -> None:
+    values = [str(number) for number in range(20)]
+    columns = columns_of(colour=[*values, None], attributes=[*([("size", value)] for value in values), None])
+    for wanted in (values[:3], values[:15]):
+        expected = [value in wanted for value in values] + [False]
+        assert columns.colour.rows_with(wanted).tolist() == expected
+        assert columns.attributes["size"].rows_with(wanted).tolist() == expected
