@@ -54,7 +54,7 @@ def list_command(store_uri: str, as_json: bool) -> None:
 @_STORE
 @_JSON
 def show_command(what: str, store_uri: str, as_json: bool) -> None:
-    """Show CURRENT with its history, the manifest and evaluation of one BUILD, or the manifest of one delta."""
+    """Show CURRENT with its history, or the manifest and evaluation of one build or delta."""
     store = open_store(store_uri)
     if what == "CURRENT":
         pointer = _pointer(store)
@@ -122,14 +122,13 @@ def _pointer(store: ObjectStore) -> Pointer:
 
 def _describe(store: ObjectStore, folder_id: str) -> dict[str, Any]:
     if found := store.get(build_key(folder_id)):
-        evaluation = store.get(f"evaluations/{folder_id}.json")
-        return {
-            "manifest": asdict(Manifest.from_json(found.data, build_key(folder_id))),
-            "evaluation": json.loads(evaluation.data) if evaluation else None,
-        }
-    if found := store.get(delta_key(folder_id)):
-        return {"manifest": asdict(DeltaManifest.from_json(found.data, delta_key(folder_id)))}
-    raise BadData(f"there is no build or delta {folder_id} in {store.uri}: see `shoplens index list`")
+        manifest = asdict(Manifest.from_json(found.data, build_key(folder_id)))
+    elif found := store.get(delta_key(folder_id)):
+        manifest = asdict(DeltaManifest.from_json(found.data, delta_key(folder_id)))
+    else:
+        raise BadData(f"there is no build or delta {folder_id} in {store.uri}: see `shoplens index list`")
+    evaluation = store.get(f"evaluations/{folder_id}.json")
+    return {"manifest": manifest, "evaluation": json.loads(evaluation.data) if evaluation else None}
 
 
 _Files = dict[str, Iterator[tuple[str, int]]]

@@ -18,12 +18,15 @@ import requests
 
 from online.serve import MALLOC
 from retrieval.objects import FolderStore
+from retrieval.publishing import publish, rollback
 from retrieval.segments import Segment, open_build
-from retrieval.stored_deltas import upload_delta
+from retrieval.stored_deltas import upload_delta, write_evaluation
+from schemas.delta import DeltaEvaluation
+from schemas.pointer import POINTER_KEY, Served
 from spark_jobs.index_delta.assemble import write_delta
 from spark_jobs.index_delta.comparison import Comparison
 from tests.online.running import Running, run_gunicorn, wait_until
-from tests.online.tiny_shop import COLOURS, Item, items_table, point_at, put_build, vector_of
+from tests.online.tiny_shop import COLOURS, MODEL_ID, SHOP, Item, items_table, point_at, put_build, put_delta, vector_of
 
 pytestmark = pytest.mark.full
 
@@ -158,3 +161,22 @@ def test_swaps_of_deltas_and_bases_under_load_are_noticed_by_nobody(
     first, last = memory[0], float(np.median(memory[-3:]))
     assert last <= (1 + MEMORY_GROWTH_MAX) * first, f"{first / 1e6:.1f} MB grew to {last / 1e6:.1f}"
     assert len(list((tmp_path / "cache" / "deltas").glob("*.verified"))) <= 4
+
+
+def test_the_searcher_follows_a_rollback_and_deleted_products_stay_deleted(store: FolderStore, tmp_path: Path) -> None:
+    """b1 is published, then b2 without one product; the way back goes through a delta that takes it from b1 too."""
+    versions = {"products": 2}
+    store.delete(POINTER_KEY)
+    publish(store, Served("b1", MODEL_ID), "20260102T020000Z", {"products": 1}, "first night")
+    left = [item for item in SHOP if item.product_id != "shirt-red"]
+    put_build(store, tmp_path / "scratch", [*left, beacon(1)], build_id="b2", thumbnails=False)
+    with run_gunicorn(store, tmp_path) as running:
+        publish(store, Served("b2", MODEL_ID), "20260103T020000Z", versions, "second night")
+        wait_until(lambda: running.figure("shoplens_generation") == 2, "b2 is served")
+        delta = put_delta(store, tmp_path / "deltas", left, "b1")
+        write_evaluation(store, DeltaEvaluation(delta.delta_id, "b1", True, versions, "20260103T020000Z"))
+        rolled_back = rollback(store, by="an operator")
+        wait_until(lambda: running.figure("shoplens_generation") == rolled_back.generation, "b1 is served again")
+        answer = running.search("red").json()
+    assert (answer["build_id"], answer["delta_id"]) == ("b1", rolled_back.live.delta_id)
+    assert not {"shirt-red", "beacon-1"} & {result["product_id"] for result in answer["results"]}

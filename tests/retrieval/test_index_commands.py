@@ -12,8 +12,8 @@ from retrieval.index_commands import index
 from retrieval.objects import FolderStore
 from retrieval.publishing import publish, read_pointer
 from retrieval.segments import open_build
-from retrieval.stored_deltas import upload_delta
-from schemas.delta import CHANGES_FILE, delta_key
+from retrieval.stored_deltas import upload_delta, write_evaluation
+from schemas.delta import CHANGES_FILE, DeltaEvaluation, delta_key
 from schemas.errors import BadData
 from schemas.manifest import ITEMS_FILE, build_key
 from schemas.pointer import Served
@@ -58,11 +58,11 @@ def test_rollback_and_release_round_trip(store: FolderStore, tmp_path: Path) -> 
     assert isinstance(run(store, "rollback").exception, BadData)  # what was deleted since would come back
     previous = open_build(tmp_path / "made" / before["previous"]["build_id"])
     vectors, items = small_rows(40)
-    made = assemble_delta(
-        previous, vectors[2:], items.slice(2), out_folder=tmp_path, source_versions=before["source_versions"],
-        interval_end=before["interval_end"],
-    )  # fmt: skip
+    made = assemble_delta(previous, vectors[2:], items.slice(2), out_folder=tmp_path)
     upload_delta(store, tmp_path / made.delta_id)
+    assert isinstance(run(store, "rollback").exception, BadData)  # the gate has not passed it
+    gate = DeltaEvaluation(made.delta_id, made.base_build_id, True, before["source_versions"], before["interval_end"])
+    write_evaluation(store, gate)
     said = run(store, "rollback", "--reason", "odd").output
     assert f"{made.base_build_id} with delta {made.delta_id} is live; publishing is on hold" in said
     held = json.loads(run(store, "show", "--json").output)
