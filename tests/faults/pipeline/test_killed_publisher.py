@@ -6,11 +6,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from retrieval.builds import find_build, verify_build
+from retrieval.cleanup import plan_removals
 from retrieval.publishing import read_pointer
 from retrieval.s3_objects import S3Store
 from schemas.manifest import build_key
@@ -52,6 +54,12 @@ class Shop:
         names = {name for name, _ in verify_build(self.store, pointer.live.build_id)}
         known = {(1, self.old.name), (2, self.new.name)}
         return (pointer.generation, pointer.live.build_id) in known and len(names) == 4
+
+    def removed_by_clean_up(self) -> set[str]:
+        """What clean-up would take in eight days, were nothing done until then."""
+        in_eight_days = datetime.now(UTC) + timedelta(days=8)
+        removals = plan_removals(self.pointer(), self.store.entries(""), in_eight_days)
+        return {key for removal in removals for key in removal.keys}
 
     def strays(self) -> set[str]:
         """Objects that belong to no whole build, nor to the store's own."""
@@ -108,6 +116,9 @@ def test_a_publisher_killed_at_any_step_is_finished_by_the_next_run(s3_bucket: s
         assert shop.is_whole()
         assert {pointer.generation for pointer in seen} <= {1, 2}
         assert all(key.startswith(f"builds/{shop.new.name}/") for key in shop.strays())
+        removed = shop.removed_by_clean_up()
+        assert shop.strays() <= removed
+        assert not any(key.startswith(f"builds/{shop.pointer().live.build_id}/") for key in removed)
 
         publish_folder(shop.store.uri, shop.new, DAYS[1], 2)
         pointer = shop.pointer()
