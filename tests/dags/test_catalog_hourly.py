@@ -166,5 +166,5 @@ def test_a_rebuild_is_asked_for_once_and_not_while_a_build_runs(
 
 
 def test_a_receipt_that_is_not_there_is_said(store: Path) -> None:
-    with pytest.raises(AirflowException, match="no receipt runs/catalog_hourly/x/apply_changes.json"):
+    with pytest.raises(AirflowException, match=r"no receipt runs/catalog_hourly/x/apply_changes\.json"):
         read_receipt(read_deployment(), "catalog_hourly", "x", "apply_changes")
