@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from demo.nightly import Nightly, run_nightly
-from retrieval.bundles import read_bundle
+from retrieval.bundles import upload_bundle
 from retrieval.objects import FolderStore
 from schemas.intervals import DataInterval
 from schemas.manifest import thumbnail_key
@@ -155,7 +155,8 @@ def fill(shop: SyntheticShop, drawn: Edits) -> None:
     from spark_jobs.lake import Lake
     from spark_jobs.session import open_session
 
-    bundle = read_bundle(shop.home / "model")
+    store = FolderStore(shop.nightly.store)
+    bundle = upload_bundle(store, shop.home / "model")
     lake = Lake(open_session("synthetic lake"), str(shop.nightly.lake))
     for table, rows_of in (
         (IMAGE_FETCHES, _fetches), (IMAGES, _images), (embeddings(bundle.model_id), _vectors(bundle.dimension)),
@@ -163,7 +164,6 @@ def fill(shop: SyntheticShop, drawn: Edits) -> None:
         _write(lake, table, shop, rows_of)
     versions = {table.path: lake.version(table) for table in (IMAGE_FETCHES, IMAGES, embeddings(bundle.model_id))}
     facts = {"model_id": bundle.model_id, "fingerprint": bundle.fingerprint}
-    store = FolderStore(shop.nightly.store)
     for job in ("fetch_images", "embed_images"):
         receipt = Receipt("catalog_nightly", job, "", FIRST_NIGHT.key, table_versions=versions, facts=facts)
         store.put(receipt_key("catalog_nightly", FIRST_NIGHT.key, job), receipt.to_json())

@@ -73,7 +73,7 @@ def hour(nights: TwoNights, shop: ServedCatalog, tmp_path_factory: pytest.TempPa
     """Two products of the catalog: one is removed, the other costs more."""
     changes = tmp_path_factory.mktemp("changes")
     with (
-        (shop.folder / "catalog.csv").open(newline="", encoding="utf-8") as source,
+        (shop.folder / "catalog.csv").open(newline="", encoding="utf-8", errors="replace") as source,
         (changes / "catalog.csv").open("w", newline="", encoding="utf-8") as sink,
     ):
         rows = csv.DictReader(source)

@@ -1,0 +1,104 @@
+"""One application for six jobs: what each is told, and what is left when one fails. The jobs are stand-ins here."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from retrieval.objects import FolderStore
+from schemas.errors import EXIT_MISCONFIGURED, EXIT_TRY_AGAIN, PointerMoved
+from schemas.receipts import Receipt, failure_key, receipt_key
+from spark_jobs import apply_changes
+from spark_jobs.job import JobContext
+
+HOUR = "20260131T030000Z"
+
+
+class Jobs:
+    """Stand-ins for the six jobs, which note what they were given."""
+
+    def __init__(self) -> None:
+        self.ran: list[tuple[str, JobContext, argparse.Namespace]] = []
+        self.facts: dict[str, dict[str, Any]] = {}
+        self.failing: str | None = None
+
+    def run(self, context: JobContext, arguments: argparse.Namespace) -> Receipt:
+        self.ran.append((context.job, context, arguments))
+        if context.job == self.failing:
+            raise PointerMoved("CURRENT names base b, published meanwhile")
+        return context.receipt(counts={"rows": 1}, facts=self.facts.get(context.job, {}))
+
+    @property
+    def names(self) -> list[str]:
+        return [name for name, _, _ in self.ran]
+
+
+@pytest.fixture
+def jobs(monkeypatch: pytest.MonkeyPatch) -> Jobs:
+    made = Jobs()
+    steps = {step: (parser, made.run) for step, (parser, _) in apply_changes.STEPS.items()}
+    monkeypatch.setattr(apply_changes, "STEPS", steps)
+    monkeypatch.setattr(apply_changes, "open_shared_session", lambda *_: None)
+    return made
+
+
+def run(folder: Path, *more: str) -> int:
+    return apply_changes.main([
+        "--lake", str(folder / "lake"), "--store", str(folder / "store"), "--dag", "catalog_hourly",
+        "--interval-start", "2026-01-31T02:00:00+00:00", "--interval-end", "2026-01-31T03:00:00+00:00",
+        "--catalog", "/changes", "--mapping", "shop.toml", "--model", "m", *more,
+    ])  # fmt: skip
+
+
+def receipt(folder: Path, job: str) -> Receipt | None:
+    found = FolderStore(folder / "store").get(receipt_key("catalog_hourly", HOUR, job))
+    return Receipt.from_json(found.data) if found else None
+
+
+def test_the_six_jobs_run_in_order_and_each_leaves_its_receipt(jobs: Jobs, tmp_path: Path) -> None:
+    jobs.facts = {"build_delta": {"wants_rebuild": True}, "publish_deltas": {"moved": True}}
+    assert run(tmp_path) == 0
+    assert jobs.names == list(apply_changes.STEPS)
+    assert all(receipt(tmp_path, job) for job in jobs.names)
+    whole = receipt(tmp_path, "apply_changes")
+    assert whole is not None
+    assert whole.facts == {"moved": True, "wants_rebuild": True}
+    assert whole.counts["build_delta_rows"] == 1
+
+
+def test_each_job_is_told_what_it_would_be_told_by_itself(jobs: Jobs, tmp_path: Path) -> None:
+    assert run(tmp_path, "--with", "fetch_images=--per-host-at-once", "--with", "fetch_images=8") == 0
+    told = {name: arguments for name, _, arguments in jobs.ran}
+    assert (told["ingest_catalog"].catalog, told["ingest_catalog"].mode) == ("/changes", "changes")
+    assert (told["fetch_images"].per_host_at_once, told["embed_images"].model) == (8, "m")
+    assert {context.interval.key for _, context, _ in jobs.ran} == {HOUR}
+
+
+def test_a_run_that_takes_changes_is_as_late_as_they_are(jobs: Jobs, tmp_path: Path) -> None:
+    run(tmp_path)
+    assert {context.as_of for _, context, _ in jobs.ran} == {"2026-01-31T03:00:00.000001+00:00"}
+    jobs.ran.clear()
+    run(tmp_path, "--mode", "snapshot")
+    assert {context.as_of for _, context, _ in jobs.ran} == {"2026-01-31T03:00:00+00:00"}
+
+
+def test_a_job_that_fails_ends_the_hour_with_its_code_and_leaves_the_receipts_before_it(
+    jobs: Jobs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    jobs.failing = "publish_deltas"
+    assert run(tmp_path) == EXIT_TRY_AGAIN
+    assert "apply_changes: CURRENT names base b" in capsys.readouterr().err
+    assert receipt(tmp_path, "evaluate_delta") is not None
+    assert receipt(tmp_path, "publish_deltas") is None
+    assert receipt(tmp_path, "apply_changes") is None
+    assert FolderStore(tmp_path / "store").get(failure_key("catalog_hourly", HOUR, "apply_changes")) is not None
+
+
+@pytest.mark.parametrize("handed_on", ["fetch_images", "publish=--new-lake"])
+def test_what_is_handed_to_no_job_ends_the_hour_before_it_begins(
+    jobs: Jobs, tmp_path: Path, capsys: pytest.CaptureFixture[str], handed_on: str
+) -> None:
+    assert run(tmp_path, "--with", handed_on) == EXIT_MISCONFIGURED
+    assert f"--with {handed_on}: write JOB=ARGUMENT" in capsys.readouterr().err
+    assert jobs.ran == []
