@@ -19,8 +19,8 @@ Path = Literal["nothing", "exact", "probe", "probe_more", "scan_few", "scan_all"
 Stage = Callable[[str], AbstractContextManager[Any]]
 """Surrounds a part of a search, plan or search, for whoever times them; `nullcontext` where nobody does."""
 
-FEW_ROWS = 5_000
-"""As many matching rows or fewer are scored one by one, in a few milliseconds."""
+FEW_ROWS = 30_000
+"""As many matching rows or fewer are scored one by one, in a few milliseconds; to probe for them would take as long."""
 
 NEARBY_FACTOR = 4
 """The matches must begin to show within this many times the tuned probes."""

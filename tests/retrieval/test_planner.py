@@ -9,6 +9,11 @@ from retrieval.planner import Plan, plan_filtered, plan_unfiltered, widen
 ROWS, NLIST, NPROBE = 100_000, 100, 4
 
 
+@pytest.fixture(autouse=True)
+def _few_are_five_thousand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planner, "FEW_ROWS", 5_000)
+
+
 def plan_for(matches_by_nearness: np.ndarray, nprobe: int = NPROBE) -> Plan:
     return plan_filtered(int(matches_by_nearness.sum()), ROWS, nprobe, lambda: matches_by_nearness)
 
