@@ -87,6 +87,11 @@ class Query:
     def unit_vector(self) -> Float32:
         return self.mix.vector
 
+    @property
+    def is_mixed(self) -> bool:
+        """Of several parts, so that it lies near no one photo or text."""
+        return len(self.mix.parts) > 1
+
     def parameters(self, photo: SearchParameters, text: SearchParameters) -> SearchParameters:
         """What was tuned for the kinds of its parts; the wider of both where it has both."""
         tuned = [{"photo": photo, "text": text}[part.kind] for part in self.mix.parts]

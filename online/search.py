@@ -101,6 +101,7 @@ def nearest_rows(
         mask,
         query.hidden_groups,
         stage,
+        mixed=query.is_mixed,
     )
 
 

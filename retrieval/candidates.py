@@ -53,7 +53,7 @@ class Searchable(Protocol):
 
     def search_planned(
         self, query: Float32, k: int, parameters: SearchParameters, rows: Int64 | None = None, probe_factor: int = 1,
-        stage: Stage = nullcontext,
+        stage: Stage = nullcontext, mixed: bool = False,
     ) -> tuple[Float32, Int64, Plan]: ...  # fmt: skip
 
     def scan(self, query: Float32, k: int, rows: Int64) -> tuple[Float32, Int64]: ...
@@ -68,11 +68,14 @@ def find_candidates(
     mask: Mask | None = None,
     hidden_groups: NDArray[np.int32] | None = None,
     stage: Stage = nullcontext,
+    *,
+    mixed: bool = False,
 ) -> Candidates:
     """The nearest rows to a query (dimension,), of at least `groups_wanted` groups wherever so many exist.
 
     `groups` (rows,) numbers the group of each row; rows of `hidden_groups` are left out; `mask` (rows,) says which rows
-    may be found at all. `stage` surrounds what is planned and what is searched.
+    may be found at all. `stage` surrounds what is planned and what is searched. `mixed` says that the query is mixed of
+    several, so that its neighbours are not where the probes were tuned.
     """
     live, rows = segment.live_mask, None
     if mask is not None:
@@ -83,7 +86,7 @@ def find_candidates(
     hidden = np.empty(0, np.int32) if hidden_groups is None else hidden_groups
     for step, width in enumerate(WIDTHS):
         scores, found, plan = segment.search_planned(
-            unit_vector, min(width + 2 * len(hidden), matched), parameters, rows, PROBES_WIDENED**step, stage
+            unit_vector, min(width + 2 * len(hidden), matched), parameters, rows, PROBES_WIDENED**step, stage, mixed
         )
         complete = len(found) == matched
         kept = ~np.isin(groups[found], hidden)

@@ -37,6 +37,10 @@ NEAREST_PART = 4
 PROBED_SHARE_MAX = 0.25
 """Beyond this share of the lists, scoring every match costs no more than probing."""
 
+MIXED_FACTOR = 4
+"""A query that is mixed of several begins with as many times the tuned probes, and re-ranks as many times more: its best
+rows lie between lists, and close together in score."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -127,6 +131,16 @@ def widen(plan: Plan, nlist: int) -> Plan:
         return Plan("scan_all", why, plan.rows_matched)
     why = f"{2 * plan.nprobe} of {nlist} lists, since the best matches lay far out among half as many"
     return Plan("probe_more", why, plan.rows_matched, 2 * plan.nprobe)
+
+
+def widen_mixed(plan: Plan, nlist: int) -> Plan | None:
+    """The plan after one without filters, for a mixed query whose best rows lay far out: twice the probes, up to a
+    quarter of the lists; None where so many were probed, which has to do."""
+    nprobe = min(2 * plan.nprobe, int(PROBED_SHARE_MAX * nlist))
+    if nprobe <= plan.nprobe:
+        return None
+    why = f"no filters, a mixed query: {nprobe} of {nlist} lists, since the best rows lay far out among {plan.nprobe}"
+    return Plan("probe_more", why, plan.rows_matched, nprobe)
 
 
 def _probes_where_matches_show(seen: NDArray[np.int64], matched: int, nprobe: int) -> int | None:

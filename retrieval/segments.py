@@ -27,6 +27,7 @@ from retrieval.exact import NO_ROW, Float32, Int64, best_k, rescore
 from retrieval.item_table import map_items
 from retrieval.planner import (
     BEST_ROWS,
+    MIXED_FACTOR,
     NEAREST_PART,
     Plan,
     Stage,
@@ -34,6 +35,7 @@ from retrieval.planner import (
     plan_filtered,
     plan_unfiltered,
     widen,
+    widen_mixed,
 )
 from retrieval.row_scan import scan_rows
 from retrieval.row_sets import Mask, RowSet
@@ -119,29 +121,34 @@ class Segment:
 
     def search_planned(
         self, query: Float32, k: int, parameters: SearchParameters, rows: Int64 | None = None, probe_factor: int = 1,
-        stage: Stage = nullcontext,
+        stage: Stage = nullcontext, mixed: bool = False,
     ) -> tuple[Float32, Int64, Plan]:  # fmt: skip
         """The k best rows for one unit query (dimension,), by the way that suits the filters, and that way.
 
         `rows`, sorted and without repeats, limits the search to those rows. Without them `probe_factor` times the tuned
-        lists are probed. Returns scores (m,) float32, best first, and rows (m,) int64; m is below k where fewer came.
+        lists are probed; for a `mixed` query, which is near no single row, until its best rows lie well within. Returns scores (m,) float32, best first, and rows (m,) int64; m is below k where fewer came.
         """
         queries = np.ascontiguousarray(query, dtype=np.float32).reshape(1, -1)
+        if mixed:
+            parameters = SearchParameters(MIXED_FACTOR * parameters.nprobe, MIXED_FACTOR * parameters.rerank)
         nprobe = min(parameters.nprobe * probe_factor, self._nlist)
+        chosen = None
         if rows is None and self.live is None:
             plan = plan_unfiltered(self.rows, nprobe, self._nlist)
-            with stage("search"):
-                return *_without_gaps(self._search_lists(queries, k, parameters, nprobe, None)), plan
-        with stage("plan"):
-            chosen = self._live_among(rows)
-            plan = self._plan(queries, chosen, nprobe, filtered=rows is not None)
+        else:
+            with stage("plan"):
+                chosen = self._live_among(rows)
+                plan = self._plan(queries, chosen, nprobe, filtered=rows is not None)
         with stage("search"):
-            while plan.nprobe:
-                selector = None if rows is None and plan.path == "probe" else chosen.selector
+            while plan.nprobe or chosen is None:
+                selector = None if chosen is None or (rows is None and plan.path == "probe") else chosen.selector
                 scores, found = _without_gaps(self._search_lists(queries, k, parameters, plan.nprobe, selector))
-                if selector is None or self._lie_near(found[:BEST_ROWS], queries, plan.nprobe):
+                if (selector is None and not mixed) or self._lie_near(found[:BEST_ROWS], queries, plan.nprobe):
                     return scores, found, plan
-                plan = widen(plan, self._nlist)
+                wider = widen_mixed(plan, self._nlist) if mixed and rows is None else widen(plan, self._nlist)
+                if wider is None:
+                    return scores, found, plan
+                plan = wider
             return *self._scan(queries, k, chosen), plan
 
     def scan(self, query: Float32, k: int, rows: Int64) -> tuple[Float32, Int64]:

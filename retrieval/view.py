@@ -97,22 +97,23 @@ class View:
 
     def search_planned(
         self, query: Float32, k: int, parameters: SearchParameters, rows: Int64 | None = None, probe_factor: int = 1,
-        stage: Stage = nullcontext,
+        stage: Stage = nullcontext, mixed: bool = False,
     ) -> tuple[Float32, Int64, Plan]:  # fmt: skip
         """As `Segment.search_planned`, over both parts; the plan is the base's, and says what the delta did."""
         in_base, in_new = self._split(rows)
-        scores, found, plan = self._search_base(query, k, parameters, in_base, probe_factor, stage)
+        scores, found, plan = self._search_base(query, k, parameters, in_base, probe_factor, stage, mixed)
         if self.new is None:
             return scores, found, plan
         # Without filters the new rows are looked for as far out as the base's were.
         probes = parameters.nprobe if rows is not None else plan.nprobe or self.rows
         in_delta = SearchParameters(nprobe=probes)
-        new_scores, new_rows, new_plan = self.new.search_planned(query, k, in_delta, in_new, stage=stage)
+        new_scores, new_rows, new_plan = self.new.search_planned(query, k, in_delta, in_new, 1, stage, mixed)
         scores, found = self._merge((scores, found), (new_scores, new_rows), k)
         return scores, found, _describe(plan, new_plan, len(found))
 
     def _search_base(
         self, query: Float32, k: int, parameters: SearchParameters, rows: Int64 | None, probe_factor: int, stage: Stage,
+        mixed: bool,
     ) -> tuple[Float32, Int64, Plan]:  # fmt: skip
         """Without filters all rows are searched as if none had died, and the dead are dropped: that costs next to nothing.
 
@@ -122,13 +123,13 @@ class View:
         if rows is None and live is not None and not self.base.is_exact:
             room = k // ROOM_PART + BEST_ROWS
             scores, found, plan = self.base.search_planned(
-                query, k + room, parameters, None, probe_factor, stage
+                query, k + room, parameters, None, probe_factor, stage, mixed
             )
             places = np.flatnonzero(live.mask[found])[:k]
             best = min(k, BEST_ROWS)
             if len(places) == k and places[best - 1] < best + DEAD_AMONG_BEST_MAX:
                 return scores[places], found[places], replace(plan, rows_matched=len(live))
-        return self.living.search_planned(query, k, parameters, rows, probe_factor, stage)
+        return self.living.search_planned(query, k, parameters, rows, probe_factor, stage, mixed)
 
     def scan(self, query: Float32, k: int, rows: Int64) -> tuple[Float32, Int64]:
         """As `Segment.scan`, over both parts."""

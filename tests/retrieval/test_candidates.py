@@ -88,6 +88,24 @@ def test_every_path_keeps_its_recall_over_random_filters_and_over_opposed_ones(
     assert {name: np.mean(values) for name, values in recalls.items() if np.mean(values) < 0.99} == {}
 
 
+@pytest.mark.parametrize("dying", [0, 4_000])
+def test_a_mixed_query_keeps_its_recall_and_finds_nothing_dead(
+    segment: Segment, groups: np.ndarray, dying: int
+) -> None:
+    """Half of one row and half of another: near neither."""
+    rng = np.random.default_rng(9)
+    living = segment.without(rng.permutation(ROWS)[:dying])
+    alive = np.ones(ROWS, dtype=bool) if living.live_mask is None else living.live_mask
+    recalls = []
+    for number in range(100):
+        one, other = (query_near(segment, int(row), number) for row in rng.integers(ROWS, size=2))
+        query = unit((one + other)[np.newaxis])[0]
+        found = find_candidates(living, query, K, groups, segment.manifest.photo_search, mixed=True)
+        assert alive[found.rows].all()
+        recalls.append(recall(segment, query, alive, found))
+    assert np.mean(recalls) >= 0.99
+
+
 def test_filters_by_cluster_keep_their_recall(segment: Segment, groups: np.ndarray) -> None:
     """A filter of whole neighbourhoods, asked from inside and from outside."""
     rng = np.random.default_rng(5)

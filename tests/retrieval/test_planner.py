@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from retrieval import planner
-from retrieval.planner import Plan, plan_filtered, plan_unfiltered, widen
+from retrieval.planner import Plan, plan_filtered, plan_unfiltered, widen, widen_mixed
 
 ROWS, NLIST, NPROBE = 100_000, 100, 4
 
@@ -67,6 +67,16 @@ def test_a_plan_whose_best_rows_lay_far_out_probes_twice_as_much_and_then_scores
     wider = widen(Plan("probe", "", 40_000, 10), NLIST)
     assert (wider.path, wider.nprobe, wider.rows_matched) == ("probe_more", 20, 40_000)
     assert (widen(wider, NLIST).path, widen(wider, NLIST).nprobe) == ("scan_all", 0)
+
+
+def test_a_mixed_query_whose_best_rows_lay_far_out_probes_up_to_a_quarter_of_the_lists() -> None:
+    wider = widen_mixed(Plan("probe", "", ROWS, 10), NLIST)
+    assert wider is not None
+    assert (wider.path, wider.nprobe, wider.rows_matched) == ("probe_more", 20, ROWS)
+    widest = widen_mixed(wider, NLIST)
+    assert widest is not None
+    assert widest.nprobe == 25
+    assert widen_mixed(widest, NLIST) is None
 
 
 @pytest.mark.parametrize(("nprobe", "nlist", "path"), [(0, 0, "exact"), (4, 100, "probe"), (100, 100, "scan_all")])
