@@ -29,7 +29,7 @@ from schemas.tables import IMAGE_FETCHES, IMAGES, PRODUCT_IMAGES, PRODUCTS, Tabl
 from spark_jobs.job import JobContext, job_parser, run_job
 from spark_jobs.lake import Lake, retry_conflicts
 from spark_jobs.photo_batches import ENCODED_DDL, EncodePhotos, ModelSource
-from spark_jobs.session import broadcast_few, open_session
+from spark_jobs.session import broadcast_few, hold_rows, open_session
 from spark_jobs.worker_errors import worker_errors
 
 JOB = "embed_images"
@@ -84,7 +84,7 @@ def embed_images(context: JobContext, arguments: argparse.Namespace) -> Receipt:
     lake, table = Lake(spark, context.lake), embeddings(bundle.model_id)
     sources = read_sources(context, lake)
     # The keys alone decide; the bytes are read for those only.
-    pending = pending_photos(sources, lake.read(table)).localCheckpoint()
+    pending = hold_rows(pending_photos(sources, lake.read(table)))
     count = pending.count()
     counts, seconds = {"embedded": 0, "skipped": 0}, 0.0
     runtimes: list[str] = []

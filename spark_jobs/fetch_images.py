@@ -34,7 +34,7 @@ from spark_jobs.fetch.work import live_links, select_orders, select_redriven_ord
 from spark_jobs.job import JobContext, job_parser, run_job
 from spark_jobs.lake import Lake, retry_conflicts
 from spark_jobs.photo_checks import ACCEPTED, PhotoRules
-from spark_jobs.session import broadcast_few, open_session
+from spark_jobs.session import broadcast_few, hold_rows, open_session
 
 JOB = "fetch_images"
 _OUTCOMES = ("fetched", "unchanged", "failed", "gave_up")
@@ -66,10 +66,10 @@ def fetch_images(context: JobContext, arguments: argparse.Namespace) -> Receipt:
         outcomes = look_at_links(staging, links, ledger, photos, run, as_of)
         counts, came = _counts(outcomes)
         # Checkpointed, not cached: Spark computes what it cached of a table anew when the table is written.
-        shown = shown_photos(links, ledger, outcomes).localCheckpoint(eager=False)
+        shown = hold_rows(shown_photos(links, ledger, outcomes), eager=False)
         replaces = bool(run.redrive_reasons)
         checked = checked_photos(outcomes) if outcomes is not None and came else None
-        decided = decide_photos(photos, checked, shown, run.set_rules, replaces=replaces).localCheckpoint(eager=False)
+        decided = hold_rows(decide_photos(photos, checked, shown, run.set_rules, replaces=replaces), eager=False)
         counts |= record_photos(lake, outcomes, decided, replaces=replaces)
         if outcomes is not None:
             record_ledger(lake, outcomes)
@@ -93,7 +93,7 @@ def look_at_links(
         orders = select_redriven_orders(links, ledger, photos, run.redrive_reasons)
     else:
         orders = select_orders(links, ledger, as_of)
-    orders = orders.localCheckpoint(eager=False)
+    orders = hold_rows(orders, eager=False)
     if not orders.count():
         return None
     partitions = run.partitions or orders.sparkSession.sparkContext.defaultParallelism

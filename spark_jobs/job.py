@@ -15,6 +15,7 @@ from retrieval.objects import ObjectStore, open_store
 from schemas.errors import MissingReceipt, ShopLensError, StoreUnavailable
 from schemas.intervals import DataInterval, format_time_key, parse_time
 from schemas.receipts import Receipt, failure_key, receipt_key
+from spark_jobs.passing_troubles import name_trouble
 
 log = logging.getLogger("shoplens")
 
@@ -102,14 +103,23 @@ def run_job(
         receipt.figures.setdefault("startup_seconds", round(_startup_seconds(started), 3))
         context.write_receipt(receipt)
     except ShopLensError as error:
-        print(f"{job}: {error}", file=sys.stderr)
-        if context:
-            _note_failure(context, error)
-        return error.exit_code
+        return _end_badly(job, context, error)
+    except Exception as error:
+        trouble = name_trouble(str(error))
+        if trouble is None:
+            raise
+        return _end_badly(job, context, trouble)
     print(
         json.dumps({"job": job, "interval_end": receipt.interval_end, **receipt.counts, **receipt.facts}, default=str)
     )
     return 0
+
+
+def _end_badly(job: str, context: JobContext | None, error: ShopLensError) -> int:
+    print(f"{job}: {error}", file=sys.stderr)
+    if context:
+        _note_failure(context, error)
+    return error.exit_code
 
 
 def _note_failure(context: JobContext, error: ShopLensError) -> None:

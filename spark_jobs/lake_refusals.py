@@ -7,6 +7,7 @@ from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 
 from schemas.errors import StoreNotWritable
+from spark_jobs.passing_troubles import name_trouble
 
 _FIXES = (
     ("No space left on device", "no space is left: free some, then run the job again"),
@@ -25,11 +26,16 @@ _FIXES = (
 
 @contextmanager
 def plain_refusals(place: str) -> Iterator[None]:
-    """Raises StoreNotWritable in place of Spark's error where `place` refused a write; other errors pass as they are."""
+    """Raises StoreNotWritable in place of Spark's error where `place` refused a write, TryAgain where Spark's own disks did.
+
+    Other errors pass as they are.
+    """
     try:
         yield
     except (PySparkException, Py4JError) as error:
         said = str(error)
+        if trouble := name_trouble(said):
+            raise trouble from error
         for words, fix in _FIXES:
             if words in said:
                 raise StoreNotWritable(f"cannot write to {place}: {fix}") from error

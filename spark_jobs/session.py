@@ -4,7 +4,7 @@ import os
 import sys
 import time
 
-from pyspark import SparkContext
+from pyspark import SparkContext, StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -71,6 +71,14 @@ def open_session(name: str, *, s3: bool = False, settings: dict[str, str] | None
 def broadcast_few(keys: DataFrame, rows: int) -> DataFrame:
     """Keys of photos to join with: so few that every executor gets them, else the photos' bytes are shuffled to meet them."""
     return F.broadcast(keys) if rows <= BROADCAST_ROWS_MAX else keys
+
+
+def hold_rows(rows: DataFrame, *, eager: bool = True) -> DataFrame:
+    """The rows cut off from how they were made, in memory or on scratch disks; on two executors where there are two, so
+    that one which is lost takes none with it."""
+    has_executors = not rows.sparkSession.sparkContext.master.startswith("local[")
+    level = StorageLevel.MEMORY_AND_DISK_2 if has_executors else StorageLevel.MEMORY_AND_DISK
+    return rows.localCheckpoint(eager, level)
 
 
 def _jar_settings(master: str, jars: list[str]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from spark_jobs.catalog.moments import Applied, Recorded
 from spark_jobs.catalog.settlement import KNOWN_COLUMNS, WRITES, Action
 from spark_jobs.lake import Lake, retry_conflicts
 from spark_jobs.lake_refusals import plain_refusals
+from spark_jobs.session import hold_rows
 
 IMAGE_ID_HEX_DIGITS = 16
 
@@ -49,7 +50,7 @@ def write_products(lake: Lake, settled: DataFrame) -> None:
     columns: dict[str, str | Column] = {name: f"settled.{name}" for name in PRODUCTS.column_names}
     unchanged_since = " AND ".join(f"known.{name} <=> settled.known_{name}" for name in KNOWN_COLUMNS)
     # Cut off from how it was settled: a merge plans and reads its source three times over.
-    written = settled.where(F.col("action").isin(*map(str, WRITES))).localCheckpoint()
+    written = hold_rows(settled.where(F.col("action").isin(*map(str, WRITES))))
     (
         lake.ensure(PRODUCTS).alias("known")
         .merge(written.alias("settled"),
@@ -119,12 +120,11 @@ def _merge_difference(lake: Lake, table: Table, before: DataFrame, now: DataFram
         differs = differs | ~F.col(f"before.{name}").eqNullSafe(F.col(f"now.{name}"))
     first = table.key[0]
     is_gone, is_new = F.col(f"now.{first}").isNull(), F.col(f"before.{first}").isNull()
-    difference = (
+    difference = hold_rows(
         before.alias("before").join(now.alias("now"), keys_match, "full_outer")
         .where(is_gone | is_new | differs)
         .select(*[F.coalesce(f"now.{name}", f"before.{name}").alias(name) for name in table.key],
                 *[F.col(f"now.{name}").alias(name) for name in others], is_gone.alias("gone"))
-        .localCheckpoint()
     )  # fmt: skip
     if not difference.isEmpty():
         retry_conflicts(lambda: _merge(lake.ensure(table), table, difference))

@@ -8,6 +8,7 @@ from pyspark.sql import functions as F
 from schemas.reasons import PhotoReason
 from spark_jobs.fetch.whole_set import near_duplicates, placeholder_hashes
 from spark_jobs.photo_checks import ACCEPTED, REJECTED
+from spark_jobs.session import hold_rows
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def decide_photos(
     A content that is there already keeps its own check, unless `replaces`. `change` is insert, replace, update or null;
     `url` is set where the row's own check is to be taken from the run.
     """
-    photos = _own_checks(existing, checked, replaces=replaces).localCheckpoint(eager=False)
+    photos = hold_rows(_own_checks(existing, checked, replaces=replaces), eager=False)
     passing = photos.where(F.col("reason").isNull())
     placeholders = placeholder_hashes(shown, passing, rules.placeholder_products_max)
     decided = photos.join(F.broadcast(placeholders.withColumn("is_placeholder", F.lit(True))), "phash", "left")

@@ -11,6 +11,7 @@ from spark_jobs.fetch.lanes import Division
 from spark_jobs.fetch.partition import FetchPartition
 from spark_jobs.fetch.work import ORDER_DDL, moved_orders, place_orders
 from spark_jobs.lake_refusals import plain_refusals
+from spark_jobs.session import hold_rows
 from spark_jobs.worker_errors import worker_errors
 
 OUTCOME_DDL = (
@@ -35,7 +36,7 @@ class Staging:
             outcomes = self._write_round(number, place_orders(self._spark, orders, division), fetch)
             if division.spread == division.partitions:
                 break  # every partition has a share of every host: no link can wait for another
-            orders = moved_orders(orders, outcomes).localCheckpoint()
+            orders = hold_rows(moved_orders(orders, outcomes))
             if orders.isEmpty():
                 break
         return self._read(self.folder).where("outcome <> 'moved'")

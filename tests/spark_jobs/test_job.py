@@ -83,3 +83,14 @@ def test_a_store_that_cannot_be_written_stops_a_job_before_its_work(tmp_path: Pa
 
     assert run_job("work", job_parser(None), work, arguments_for(tmp_path)) == 78
     assert worked == []
+
+
+def test_a_trouble_of_spark_that_may_pass_is_one_line_and_worth_another_try(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run_out_of_scratch(context: JobContext, arguments: argparse.Namespace) -> Receipt:
+        trace = "java.io.IOException: No space left on device\n at org.apache.spark.storage.DiskBlockObjectWriter.close"
+        raise RuntimeError(f"An error occurred while calling o1.collect\n{trace}")
+
+    assert run_job("a_job", job_parser(None), run_out_of_scratch, arguments_for(tmp_path)) == 75
+    assert capsys.readouterr().err.splitlines()[-1].startswith("a_job: no space is left on a scratch disk of Spark")
