@@ -76,7 +76,7 @@ def broadcast_few(keys: DataFrame, rows: int) -> DataFrame:
 def hold_rows(rows: DataFrame, *, eager: bool = True) -> DataFrame:
     """The rows cut off from how they were made, in memory or on scratch disks; on two executors where there are two, so
     that one which is lost takes none with it."""
-    has_executors = not rows.sparkSession.sparkContext.master.startswith("local[")
+    has_executors = not str(rows.sparkSession.sparkContext.master).startswith("local[")
     level = StorageLevel.MEMORY_AND_DISK_2 if has_executors else StorageLevel.MEMORY_AND_DISK
     return rows.localCheckpoint(eager, level)
 
