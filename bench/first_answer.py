@@ -70,9 +70,7 @@ def seconds_to_answer(store: FolderStore, cache: Path, query: PhotoQuery) -> flo
     ]
     environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
     started = time.perf_counter()
-    process = subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
-    )
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
         line = process.stdout.readline() if process.stdout else ""
         port = int(line.split("/ ")[0].rstrip("/\n").rsplit(":", 1)[1])
