@@ -62,7 +62,7 @@ def sound_rows(catalog: Path) -> Iterator[dict[str, str]]:
 
 def is_shown(base_url: str, canary: Canary) -> bool:
     """Whether a search at just this price finds the canary under its new title. Raises requests.RequestException."""
-    asked = {"text": canary.title, "filters": {"price": {"gte": canary.price, "lte": canary.price}}, "k": 5}
+    asked = {"text": canary.title, "filters": {"price": {"equals": canary.price}}, "k": 5}
     reply = requests.post(f"{base_url}/search", json=asked, timeout=TIMEOUT_S)
     reply.raise_for_status()
     found = {(result["product_id"], result["title"]) for result in reply.json()["results"]}

@@ -30,6 +30,7 @@ CARE_SETTINGS = {
     "spark.databricks.delta.optimize.maxFileSize": str(256 << 20),
     # A vacuum lists folders in so many tasks; 10,000, the default, take minutes on a laptop.
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "32",
+    "spark.databricks.delta.vacuum.parallelDelete.enabled": "true",
     # The cutoff below is ours: a week and more, if less than removals are remembered.
     "spark.databricks.delta.retentionDurationCheck.enabled": "false",
     # Else a vacuum writes commits of its own, each of them a version without a change.
