@@ -144,6 +144,6 @@ def test_what_was_removed_in_the_hour_is_not_found_and_what_got_dearer_is(nights
     with searcher(nights.nightly.store.parent, nights.nightly.store, free_port()) as base_url:
         gone = requests.post(f"{base_url}/search", json={"product_id": REMOVED}, timeout=30)
         assert gone.status_code == 404, gone.text
-        dear = {"text": "trousers", "filters": {"price": {"gte": 999}}, "k": 5}
+        dear = {"text": "trousers", "filters": {"price": {"min": 999}}, "k": 5}
         reply = requests.post(f"{base_url}/search", json=dear, timeout=30)
         assert [result["product_id"] for result in reply.json()["results"]] == [DEARER]
