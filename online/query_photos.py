@@ -77,7 +77,7 @@ def _decode(data: bytes, box: Box | None, side_px: int) -> Image.Image:
         # A JPEG is decoded at a scale at which the box alone still has the pixels that the model takes.
         narrowest = min((box[2] - box[0]) / size[0], (box[3] - box[1]) / size[1])
         target_side_px = int(np.ceil(side_px / narrowest))
-    image = decode_photo(data, query_limits(data), target_side_px=target_side_px, margin=QUERY_MARGIN)
+        image = decode_photo(data, query_limits(data), target_side_px=target_side_px, margin=QUERY_MARGIN)
     return _cut(image, box, size)
 
 
