@@ -107,8 +107,10 @@ def test_a_scrape_is_what_prometheus_reads(client: FlaskClient) -> None:
     assert answer.text.count("# TYPE shoplens_index_age_seconds gauge") == 1
 
 
-def test_alerts_need_no_figure_that_is_not_there(client: FlaskClient) -> None:
-    """What docs/operations.md names is exported."""
+def test_alerts_need_no_figure_that_is_not_there(client: FlaskClient, searcher: Searcher, store: FolderStore) -> None:
+    """What docs/operations.md names is exported, once CURRENT has moved."""
+    point_at(store, "b1", 2)
+    searcher.watcher.look()
     client.post("/search", json={"text": "red"})
     text = client.get("/metrics").text
     handbook = (Path(__file__).resolve().parents[2] / "docs" / "operations.md").read_text()
