@@ -28,6 +28,9 @@ class BrokenChunks(io.BytesIO):
     def read(self, size: int | None = -1) -> bytes:
         raise InvalidChunkSize(b"zz")
 
+    def readinto(self, buffer: object) -> int:
+        raise InvalidChunkSize(b"zz")
+
 
 @dataclass
 class Asker:
@@ -54,7 +57,7 @@ class Asker:
     def post_broken_chunks(self) -> TestResponse:
         chunked = {"wsgi.input_terminated": True}
         return self.client().post(
-            "/search", input_stream=BrokenChunks(), content_type="application/json", environ_overrides=chunked
+            "/search", input_stream=BrokenChunks(b"{}"), content_type="application/json", environ_overrides=chunked
         )
 
     def post_with_key(self, scope: Scope, sent: str | None) -> TestResponse:
