@@ -19,6 +19,11 @@ def repetitions(full_tier: int, soak: int) -> int:
     return soak if os.environ.get("SHOPLENS_SOAK") else full_tier
 
 
+def in_soak_also(always: list[str], more: list[str]) -> list[str]:
+    """What is tried in the full tier, and what besides in `make soak`."""
+    return always + (more if os.environ.get("SHOPLENS_SOAK") else [])
+
+
 @pytest.fixture(scope="session")
 def toxiproxy() -> Iterator[Toxiproxy]:
     program = find_program(TOXIPROXY)

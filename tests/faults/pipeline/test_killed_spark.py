@@ -5,16 +5,17 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
+from tests.faults.conftest import in_soak_also
 from tests.faults.pipeline.conftest import UndisturbedNight
 from tests.faults.pipeline.held_job import EXECUTOR, LOCAL, WITH_EXECUTORS, start_held_job
 from tests.faults.pipeline.small_night import JOBS, assert_same_rows
 
 pytestmark = pytest.mark.full
 
-STAGES = JOBS[1:]
+FETCH, EMBED, BUILD = JOBS[1:]
 
 
-@pytest.mark.parametrize("job", STAGES)
+@pytest.mark.parametrize("job", in_soak_also([FETCH], [EMBED, BUILD]))
 def test_a_job_goes_on_without_an_executor_that_was_killed(
     undisturbed: UndisturbedNight, spark: SparkSession, tmp_path: Path, job: str
 ) -> None:
@@ -28,7 +29,7 @@ def test_a_job_goes_on_without_an_executor_that_was_killed(
     assert_same_rows(spark, night, undisturbed.after[job])
 
 
-@pytest.mark.parametrize("job", STAGES)
+@pytest.mark.parametrize("job", in_soak_also([EMBED], [FETCH, BUILD]))
 def test_a_job_whose_driver_was_killed_leaves_the_same_rows_when_it_is_run_again(
     undisturbed: UndisturbedNight, spark: SparkSession, tmp_path: Path, job: str
 ) -> None:
