@@ -58,7 +58,9 @@ def put_numbered_delta(store: FolderStore, scratch: Path, base: Segment, number:
     row_of = {product: row for row, product in enumerate(products)}
     gone = number % BEACONS
     changed = [beacon(each, float(number)) for each in range(BEACONS) if each != gone]
-    changed += [Item(f"other-{each}", (0, 0, 0), None, {"price": float(number)}) for each in range(number, 2_000)]
+    changed += [
+        Item(f"other-{each}", (0, 0, 0), None, {"price": float(number)}) for each in range(BASES + number, 2_000)
+    ]
     rows = np.array([row_of[item.product_id] for item in changed])
     order = np.argsort(rows)
     changes = items_table(changed).take(pa.array(order))
