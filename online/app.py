@@ -47,7 +47,7 @@ def create_app(
     add_search_routes(app, searcher)
     add_state_routes(app, searcher)
     add_pages(app)
-    describe(app)
+    describe(app, with_links=bool(config.image_links))
     describe_admission(app)
     if config.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=config.trusted_proxies, x_proto=0)  # type: ignore[method-assign]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from online.cross_origin import CrossOrigin
+from online.image_links import ImageLinks
 from online.keys import ApiKey, read_keys
 from online.tracing import asks_for_traces
 from schemas.errors import Misconfigured
@@ -59,6 +60,7 @@ class SearcherConfig:
     redis_url: str = ""
     trusted_proxies: int = 0
     cross_origin: CrossOrigin = field(default_factory=CrossOrigin)
+    image_links: ImageLinks = field(default_factory=ImageLinks)
     traces: bool = False
 
     @classmethod
@@ -87,6 +89,7 @@ class SearcherConfig:
             redis_url=environ.get(REDIS_URL, "").strip(),
             trusted_proxies=_number(environ, "SHOPLENS_TRUSTED_PROXIES", cls.trusted_proxies, int),
             cross_origin=CrossOrigin.from_env(environ),
+            image_links=ImageLinks.from_env(environ),
             traces=asks_for_traces(environ),
         )
 

@@ -17,7 +17,7 @@ PREFLIGHT_MAX_AGE_S = 600
 METHODS = ("GET", "POST")
 ASKED_HEADERS = ("Authorization", "Content-Type", "X-API-Key", "X-Request-ID")
 TOLD_HEADERS = ("X-Request-ID", "Retry-After", "RateLimit", "RateLimit-Policy", "WWW-Authenticate")
-_ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(:[0-9]{1,5})?")
+ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(:[0-9]{1,5})?")
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class CrossOrigin:
     def from_env(cls, environ: Mapping[str, str]) -> "CrossOrigin":
         """Raises Misconfigured with the variable to set."""
         origins = tuple(dict.fromkeys(environ.get(ORIGINS, "").replace(",", " ").split()))
-        wrong = [origin for origin in origins if origin != EVERYBODY and not _ORIGIN.fullmatch(origin)]
+        wrong = [origin for origin in origins if origin != EVERYBODY and not ORIGIN.fullmatch(origin)]
         if wrong:
             raise Misconfigured(
                 f"{ORIGINS}: {wrong[0]!r} is no origin: write it like https://shop.example, without a path"

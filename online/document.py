@@ -7,7 +7,7 @@ from flask_openapi3.openapi import OpenAPI
 from pydantic import BaseModel
 
 from online.problems import MIMETYPE, PROBLEM_TYPES
-from schemas.api import ClickRequest, Problem, SearchForm, SearchRequest
+from schemas.api import ClickRequest, LinkingForm, LinkingRequest, Problem, SearchForm, SearchRequest
 
 _REF = "#/components/schemas"
 _OF_SHOPPERS = {"search", "click", "image"}
@@ -28,14 +28,17 @@ def problems(*statuses: int) -> dict[str | int, type[BaseModel] | dict[Any, Any]
     return {status: _problem_response(status) for status in statuses}
 
 
-def describe(app: OpenAPI) -> None:
-    """Serve the document at /openapi.json."""
+def describe(app: OpenAPI, *, with_links: bool = False) -> None:
+    """Serve the document at /openapi.json; `with_links` where photos may come by link."""
 
     @app.get("/openapi.json", doc_ui=False)
     def openapi_document() -> Response:
         return Response(app.json.dumps(app.api_doc), mimetype="application/json")
 
     app.components_schemas.update(_schemas(SearchForm, SearchRequest, ClickRequest, Problem))
+    if with_links:
+        for model, linking in ((SearchForm, LinkingForm), (SearchRequest, LinkingRequest)):
+            app.components_schemas[model.__name__] = _schemas(linking)[linking.__name__]
     app.generate_spec_json()  # type: ignore[no-untyped-call]
     _drop_library_errors(app.spec_json)
     _name_operations(app)

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -10,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from online.problems import BAD_JSON, INVALID_FIELDS, NO_QUERY, UNSUPPORTED_MEDIA_TYPE, ProblemRaised
-from schemas.api import PHOTOS_MAX, ClickRequest, FieldError, Filters, RankWeights, SearchRequest
+from schemas.api import PHOTOS_MAX, ClickRequest, FieldError, Filters, LinkingRequest, RankWeights, SearchRequest
 
 MULTIPART = "multipart/form-data"
 URLENCODED = "application/x-www-form-urlencoded"
@@ -19,7 +20,7 @@ JSON = "application/json"
 OBJECT_PARTS: dict[str, type[BaseModel]] = {"filters": Filters, "rank": RankWeights}
 """What a form carries as JSON."""
 
-LIST_FIELDS = ("image_base64", "image_weights", "negative_image_base64", "liked", "disliked", "facets")
+LIST_FIELDS = ("image_base64", "image_url", "image_weights", "negative_image_base64", "liked", "disliked", "facets")
 """What a form carries as a field for each value."""
 
 BESIDE_CURSOR = {"cursor", "k", "facets", "explain", "user_id"}
@@ -28,6 +29,7 @@ BESIDE_CURSOR = {"cursor", "k", "facets", "explain", "user_id"}
 FILES = ("image", "negative_image")
 
 Model = TypeVar("Model", bound=BaseModel)
+LinkReader = Callable[[str], bytes]
 
 
 @dataclass(frozen=True)
@@ -55,18 +57,24 @@ class Question:
         return self.parts[0] if len(self.parts) == 1 else "mixed"
 
 
-def parse_search(request: Request) -> Question:
-    """Raises ProblemRaised: bad-json, unsupported-media-type, invalid-fields or no-query."""
+def parse_search(request: Request, read_link: LinkReader | None = None) -> Question:
+    """Photos by link are read with `read_link`; without it there are none.
+
+    Raises ProblemRaised: bad-json, unsupported-media-type, invalid-fields or no-query, and what `read_link` raises.
+    """
+    model = SearchRequest if read_link is None else LinkingRequest
     if request.mimetype == JSON:
         files: dict[str, list[bytes]] = {}
-        fields = _read_json(request, SearchRequest)
+        fields = _read_json(request, model)
     elif request.mimetype in (MULTIPART, URLENCODED):
         _refuse_nameless_parts(request)
         files = _read_files(request)
-        fields = _read_form(request, SearchRequest)
+        fields = _read_form(request, model)
     else:
         raise _unsupported(request, MULTIPART, JSON)
     images = _all_photos("image", files, fields.image_base64)
+    if read_link is not None and isinstance(fields, LinkingRequest) and fields.cursor is None:
+        images = _with_linked(images, fields.image_url or (), read_link)
     question = Question(fields, images, _all_photos("negative_image", files, fields.negative_image_base64))
     if fields.cursor is not None:
         _refuse_beside_cursor(question)
@@ -200,6 +208,13 @@ def _all_photos(name: str, files: dict[str, list[bytes]], encoded: list[str] | N
     if len(photos) > PHOTOS_MAX:
         raise _wrong_fields([FieldError(field=name, message=f"{len(photos)} photos, more than {PHOTOS_MAX}")])
     return tuple(photos)
+
+
+def _with_linked(images: tuple[bytes, ...], links: Sequence[str], read_link: LinkReader) -> tuple[bytes, ...]:
+    if len(images) + len(links) > PHOTOS_MAX:
+        message = f"{len(images) + len(links)} photos, more than {PHOTOS_MAX}"
+        raise _wrong_fields([FieldError(field="image_url", message=message)])
+    return (*images, *map(read_link, links))
 
 
 def _unsupported(request: Request, *taken: str) -> ProblemRaised:

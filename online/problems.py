@@ -79,6 +79,9 @@ NO_QUERY = ProblemType(
 PHOTO_REJECTED = ProblemType(
     "photo-rejected", 422, "The photo cannot be used", "Send an undamaged JPEG, PNG or WebP; reason says what failed."
 )
+IMAGE_UNREACHABLE = ProblemType(
+    "image-unreachable", 422, "The link gives no photo", "Check the link, or send the photo itself."
+)
 TEXT_UNSUPPORTED = ProblemType(
     "text-unsupported", 422, "The live model reads no text", "Search with a photo or a product_id."
 )
@@ -94,7 +97,7 @@ PROBLEM_TYPES = {
     problem.name: problem
     for problem in (
         BAD_JSON, BAD_REQUEST, KEY_REQUIRED, KEY_UNKNOWN, SCOPE_MISSING, LOOPBACK_ONLY, NOT_FOUND, PRODUCT_NOT_FOUND, IMAGE_NOT_FOUND, METHOD_NOT_ALLOWED, BODY_TOO_LARGE,
-        UNSUPPORTED_MEDIA_TYPE, INVALID_FIELDS, NO_QUERY, BAD_CURSOR, CURSOR_EXPIRED, PHOTO_REJECTED, TEXT_UNSUPPORTED, TOO_MANY_REQUESTS, INTERNAL, NOT_READY,
+        UNSUPPORTED_MEDIA_TYPE, INVALID_FIELDS, NO_QUERY, BAD_CURSOR, CURSOR_EXPIRED, PHOTO_REJECTED, IMAGE_UNREACHABLE, TEXT_UNSUPPORTED, TOO_MANY_REQUESTS, INTERNAL, NOT_READY,
     )
 }  # fmt: skip
 

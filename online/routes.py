@@ -22,6 +22,10 @@ _SHA256 = re.compile(SHA256_PATTERN)
 
 
 def add_search_routes(app: OpenAPI, searcher: Searcher) -> None:
+    def read_link(link: str) -> bytes:
+        with g.stopwatch.stage("fetch"):
+            return searcher.config.image_links.fetch(link, searcher.config.body_max_bytes)
+
     @app.post(
         "/search",
         summary="Find products by a photo, by words, or like a product",
@@ -29,7 +33,7 @@ def add_search_routes(app: OpenAPI, searcher: Searcher) -> None:
         responses={200: SearchResponse, **problems(400, 404, 410, 413, 415, 422, 503)},
     )
     def search() -> Response:
-        question = parse_search(request)
+        question = parse_search(request, read_link if searcher.config.image_links else None)
         snapshot = searcher.snapshot()
         found = answer_question(snapshot, question, searcher.cursors, g.stopwatch)
         results = found.results

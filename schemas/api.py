@@ -151,6 +151,24 @@ Base64Photos = Annotated[
         }
     ),
 ]
+PhotoLinks = Annotated[
+    list[Annotated[str, StringConstraints(min_length=1, max_length=2_048)]],
+    Field(min_length=1, max_length=PHOTOS_MAX),
+    BeforeValidator(_as_list),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "format": "uri"},
+                {
+                    "type": "array",
+                    "items": {"type": "string", "format": "uri"},
+                    "minItems": 1,
+                    "maxItems": PHOTOS_MAX,
+                },
+            ]
+        }
+    ),
+]
 PhotoWeights = Annotated[
     list[Annotated[float, Field(gt=0, le=1_000, allow_inf_nan=False)]], Field(min_length=1, max_length=PHOTOS_MAX)
 ]
@@ -249,6 +267,18 @@ class SearchForm(SearchRequest):
     negative_image: Files | None = Field(None, description="photos to stay away from")
 
 
+class LinkingRequest(SearchRequest):
+    """A question to a searcher whose operator lets photos come by link."""
+
+    image_url: PhotoLinks | None = Field(
+        None, description="links to photos, on the sites that the operator names; several are averaged"
+    )
+
+
+class LinkingForm(SearchForm, LinkingRequest):
+    """The same as a form."""
+
+
 class Term(BaseModel):
     """One term of a score."""
 
@@ -339,7 +369,7 @@ class SearchResponse(BaseModel):
     explain: Explanation | None = Field(None, description="where it was asked for")
     latency_ms: float = Field(description="from the first byte of the request to here")
     stages_ms: dict[str, float] = Field(
-        description="the parts of latency_ms: decode, encode, plan (under filters), search, rank, facets, read"
+        description="the parts of latency_ms: fetch (photos by link), decode, encode, plan (under filters), search, rank, facets, read"
     )
     generation: int = Field(description="of CURRENT; it only grows")
     build_id: str

@@ -13,6 +13,7 @@ from werkzeug.test import TestResponse
 
 from online.app import create_app
 from online.config import SearcherConfig
+from online.image_links import ImageLinks
 from online.keys import Scope, create_key
 from online.problems import PROBLEM_TYPES
 from retrieval.objects import FolderStore
@@ -60,6 +61,11 @@ class Asker:
             "/search", input_stream=BrokenChunks(b"{}"), content_type="application/json", environ_overrides=chunked
         )
 
+    def post_link(self) -> TestResponse:
+        nobody = "http://127.0.0.1:9"
+        taken = ImageLinks.from_env({"SHOPLENS_IMAGE_URL_ORIGINS": nobody})
+        return self.post({"image_url": f"{nobody}/a.jpg"}, image_links=taken)
+
     def post_with_key(self, scope: Scope, sent: str | None) -> TestResponse:
         key, stored = create_key([scope])
         headers = {} if sent is None else {"Authorization": f"Bearer {sent or key}"}
@@ -105,6 +111,7 @@ PROVOKED: dict[str, Callable[[Asker], TestResponse]] = {
     "bad-cursor": lambda asker: asker.post({"cursor": "none"}),
     "cursor-expired": lambda asker: asker.post_after_another_build(),
     "photo-rejected": lambda asker: asker.client().post("/search", data={"image": (io.BytesIO(b"GIF89a"), "a.gif")}),
+    "image-unreachable": lambda asker: asker.post_link(),
     "text-unsupported": lambda asker: asker.post(reads_text=False),
     "too-many-requests": lambda asker: asker.post_twice(),
     "internal-error": lambda asker: asker.post_to_a_broken_searcher(),

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("torch", "pyspark", "delta", "airflow", "open_clip", "timm", "transformers", "pandas", "openvino", "onnx")
 ALLOWED = {
     "schemas", "retrieval", "online", "click", "faiss", "filelock", "flask", "flask_cors", "flask_openapi3",
-    "flask_openapi3_swagger", "itsdangerous", "gunicorn", "limits", "numpy", "opentelemetry", "PIL", "prometheus_client", "pyarrow", "pydantic", "structlog", "werkzeug",
+    "flask_openapi3_swagger", "itsdangerous", "gunicorn", "limits", "numpy", "opentelemetry", "PIL", "prometheus_client", "pyarrow", "pydantic", "structlog", "urllib3", "werkzeug",
 }  # fmt: skip
 
 
