@@ -52,17 +52,17 @@ def main() -> None:
 def run_command(command: click.Command) -> None:
     """Run with the process's arguments; an expected error is one line and its exit code."""
     try:
-        command(standalone_mode=False)
+        outcome = command(standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
     except click.Abort:
         sys.exit(130)
     except ShopLensError as error:
         print(f"{command.name}: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    if isinstance(outcome, int) and outcome:  # what a command's Exit comes to here
+        sys.exit(outcome)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,13 @@ from typing import Any
 import boto3
 from boto3.exceptions import Boto3Error
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ProfileNotFound,
+)
 
 from retrieval.objects import StoredEntry, StoredObject, UnfinishedUpload
 from schemas.errors import ClockOff, PreconditionFailed, StoreNotWritable, StoreUnavailable
@@ -128,7 +134,7 @@ class S3Store:
         except ClientError as error:  # a refusal is dated too, also one for the sake of our own clock
             headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
         except BotoCoreError as error:
-            raise StoreUnavailable(f"{self.uri} did not answer: {error}") from error
+            raise self._silence(error, "its clock") from error
         if "date" not in headers:
             raise StoreUnavailable(f"{self.uri} does not date its answers")
         return parsedate_to_datetime(headers["date"]).astimezone(UTC)
@@ -148,12 +154,18 @@ class S3Store:
         except ClientError as error:
             raise self._meaning(error, key) from error
         except BotoCoreError as error:
-            raise StoreUnavailable(f"{self.uri} did not answer for {key}: {error}") from error
+            raise self._silence(error, key) from error
         except Boto3Error as error:  # of files: what went wrong stands behind it
             cause = error.__context__
             if isinstance(cause, ClientError):
                 raise self._meaning(cause, key) from error
             raise StoreUnavailable(f"{self.uri} did not answer for {key}: {error}") from error
+
+    def _silence(self, error: BotoCoreError, key: str) -> Exception:
+        """What it comes to that nothing was asked, or nothing answered."""
+        if isinstance(error, NoCredentialsError | PartialCredentialsError | ProfileNotFound):
+            return StoreNotWritable(f"no credentials for {self.uri} ({error}): set them in the AWS environment")
+        return StoreUnavailable(f"{self.uri} did not answer for {key}: {error}")
 
     def _meaning(self, error: ClientError, key: str) -> Exception:
         """What an answer of the store comes to."""

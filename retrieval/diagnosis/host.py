@@ -20,6 +20,7 @@ from schemas.pointer import Served
 CLOCK_TOLERANCE = timedelta(minutes=15)
 """S3 refuses requests from further off."""
 CLOCK_WARNING = timedelta(minutes=1)
+_DATED_TO = timedelta(seconds=2)  # answers are dated in whole seconds, and take their time
 
 FreeBytes = Callable[[Path], int]
 
@@ -31,7 +32,7 @@ def check_clock(store: ObjectStore, now: Callable[[], datetime] = lambda: dateti
     ours = before + (now() - before) / 2
     off = abs(ours - theirs)
     direction = "ahead of" if ours > theirs else "behind"
-    says = f"{off.total_seconds():.0f} s {direction} the store's" if off >= timedelta(seconds=1) else "the store's"
+    says = f"{off.total_seconds():.0f} s {direction} the store's" if off > _DATED_TO else "the store's"
     remedy = "set this machine's clock, and keep it set (NTP)"
     if off > CLOCK_TOLERANCE:
         return wrong("clock", f"{says}: beyond the 15 minutes that S3 accepts", remedy)

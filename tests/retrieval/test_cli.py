@@ -1,0 +1,44 @@
+import click
+import pytest
+
+from retrieval.cli import run_command
+from schemas.errors import Misconfigured, ShopLensError, StoreUnavailable
+
+
+def code_of(command: click.Command, monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr("sys.argv", ["shoplens"])
+    try:
+        run_command(command)
+    except SystemExit as stopped:
+        assert isinstance(stopped.code, int)
+        return stopped.code
+    return 0
+
+
+@pytest.mark.parametrize("code", [0, 75, 78])
+def test_a_command_ends_with_the_code_that_it_names(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    @click.command()
+    def named() -> None:
+        raise click.exceptions.Exit(code)
+
+    assert code_of(named, monkeypatch) == code
+
+
+@pytest.mark.parametrize(("error", "code"), [(StoreUnavailable("away"), 75), (Misconfigured("set it"), 78)])
+def test_an_expected_error_is_one_line_and_its_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: ShopLensError, code: int
+) -> None:
+    @click.command("failing")
+    def failing() -> None:
+        raise error
+
+    assert code_of(failing, monkeypatch) == code
+    assert capsys.readouterr().err == f"failing: {error}\n"
+
+
+def test_a_wrong_option_ends_with_2(monkeypatch: pytest.MonkeyPatch) -> None:
+    @click.command()
+    def strict() -> None:
+        raise click.UsageError("no such thing")
+
+    assert code_of(strict, monkeypatch) == 2
