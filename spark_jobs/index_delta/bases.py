@@ -17,9 +17,17 @@ def base_cache_folder() -> Path:
     return default_cache_folder().parent / "bases"
 
 
+_verified: set[Path] = set()
+"""Folders whose every byte this process has compared: the gate need not do it again after the delta was made."""
+
+
 def open_base(store: ObjectStore, build_id: str, cache_folder: Path | None = None) -> Segment:
     """The build, verified. Raises BadData where the store has none, Corrupt, StoreUnavailable."""
-    folder = fetch_build(store, build_id, cache_folder or base_cache_folder())
+    cache = cache_folder or base_cache_folder()
+    folder = cache / build_id
+    if folder not in _verified or not folder.exists():
+        folder = fetch_build(store, build_id, cache)
+        _verified.add(folder)
     os.utime(folder)
     return open_build(folder, verify=False)
 

@@ -92,4 +92,4 @@ def _changed_keys(lake: Lake, table: Table, since: Versions, until: Versions) ->
 
 
 def _column(rows: DataFrame, name: str) -> set[str]:
-    return set(rows.select(name).distinct().toArrow().column(name).to_pylist())
+    return set(rows.select(name).toArrow().column(name).to_pylist())

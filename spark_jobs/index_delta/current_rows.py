@@ -37,25 +37,25 @@ def compare_with_base(base: pa.Table, sources: Sources, changed: Collection[str]
 
 def narrow(sources: Sources, products: Collection[str]) -> Sources:
     """The tables without what does not concern these products, read once: a few rows, which stay on the driver."""
-    links = _here(rows_with(sources.product_images, "product_id", products))
+    links = rows_with(sources.product_images, "product_id", products).toArrow()
     fetches = sources.image_fetches.select("url", "status", "content_sha256")
-    fetches = _here(rows_with(fetches, "url", _values(links, "url")))
+    fetched = rows_with(fetches, "url", _values(links, "url")).toArrow()
     images = sources.images.select("content_sha256", "verdict")
     return replace(
         sources,
-        products=_here(rows_with(sources.products, "product_id", products)),
-        product_images=links,
-        image_fetches=fetches,
-        images=_here(rows_with(images, "content_sha256", _values(fetches, "content_sha256"))),
+        products=_again(sources.products, rows_with(sources.products, "product_id", products).toArrow()),
+        product_images=_again(sources.product_images, links),
+        image_fetches=_again(fetches, fetched),
+        images=_again(images, rows_with(images, "content_sha256", _values(fetched, "content_sha256")).toArrow()),
     )
 
 
-def _here(rows: DataFrame) -> DataFrame:
-    return rows.sparkSession.createDataFrame(rows.toArrow(), rows.schema)
+def _again(like: DataFrame, rows: pa.Table) -> DataFrame:
+    return like.sparkSession.createDataFrame(rows, like.schema)
 
 
-def _values(rows: DataFrame, name: str) -> set[str]:
-    return {value for value in rows.select(name).toArrow().column(name).to_pylist() if value is not None}
+def _values(rows: pa.Table, name: str) -> set[str]:
+    return {value for value in rows.column(name).to_pylist() if value is not None}
 
 
 class NewVectors(NamedTuple):

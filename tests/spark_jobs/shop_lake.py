@@ -56,16 +56,27 @@ class ShopLake:
         for table in TABLES:
             self._merge(table, _rows_of(table, shop))
 
-    def publish_base(self, shop: Shop, folder: Path, interval_end: str = "20260131T020000Z") -> str:
-        """Build the shop at the present versions, without Spark, and make it live."""
+    def build_base(self, shop: Shop, folder: Path, interval_end: str = "20260131T020000Z") -> str:
+        """Build the shop at the present versions, without Spark, and send it. Returns its id."""
         vectors, items = shop.rows()
         made = assemble_build(
             vectors, items, model_id="m", fingerprint="f", out_folder=folder, source_versions=self.versions,
             interval_end=interval_end,
         )  # fmt: skip
         upload_build(self.store, folder / made.build_id)
-        publish(self.store, Served(made.build_id, "m"), interval_end, self.versions, made.build_id)
         return made.build_id
+
+    def publish_base(self, shop: Shop, folder: Path, interval_end: str = "20260131T020000Z") -> str:
+        build_id = self.build_base(shop, folder, interval_end)
+        publish(self.store, Served(build_id, "m"), interval_end, self.versions, build_id)
+        return build_id
+
+    def build_passed(self, build_id: str, night: datetime) -> None:
+        """Leave the receipts of a night that built at the present versions and whose gate passed it."""
+        for job in ("build_index", "evaluate_index"):
+            facts = {"build_id": build_id, "model_id": "m", "passed": True}
+            receipt = Receipt(DAG, job, "", key_of(night), table_versions=self.versions, facts=facts)
+            self.store.put(receipt_key(DAG, key_of(night), job), receipt.to_json())
 
     def write_receipts(self, hour: datetime = HOUR) -> None:
         for job in ("ingest_catalog", "fetch_images", "embed_images"):
@@ -111,6 +122,9 @@ class ShopLake:
         ddl = ", ".join([*(f"{column.name} {column.sql_type}" for column in table.columns), "gone BOOLEAN"])
         names = (*table.column_names, "gone")
         new = self.lake.spark.createDataFrame([tuple(row.get(name) for name in names) for row in gone + differing], ddl)
+        if not before:
+            new.drop("gone").write.format("delta").mode("append").save(self.lake.path(table))
+            return
         columns = {name: f"new.{name}" for name in table.column_names}
         same_key = " AND ".join(f"held.{name} = new.{name}" for name in table.key)
         merge = held.merge(new.alias("new"), same_key).whenMatchedDelete("new.gone")

@@ -8,8 +8,10 @@ import pytest
 from pyspark.sql import SparkSession
 
 from retrieval.objects import FolderStore
+from retrieval.publishing import rollback
 from schemas.manifest import thumbnail_key
 from spark_jobs import build_delta, evaluate_delta, publish_deltas
+from spark_jobs import publish as publish_base_job
 from spark_jobs.index_delta import make
 from spark_jobs.index_delta.current_rows import read_new_vectors
 from spark_jobs.lake import Lake
@@ -132,6 +134,30 @@ def test_every_base_that_current_names_gets_a_delta_at_the_same_versions(shop_la
     rebuilt = rebuild(later, tmp_path / "rebuilt")
     for served in (pointer.live, pointer.previous):
         assert_as_rebuilt(shop_lake.view(served, tmp_path / "searcher"), rebuilt)
+
+
+def test_a_base_built_before_the_hour_goes_live_caught_up_and_the_way_back_stays_open(
+    shop_lake: ShopLake, tmp_path: Path
+) -> None:
+    night = HOUR - timedelta(minutes=30)
+    edited = edit_at_random(SHOP, 6, 8)
+    shop_lake.write(edited)
+    built = shop_lake.build_base(edited, tmp_path / "made", "20260131T023000Z")
+    shop_lake.build_passed(built, night)
+    later = edited.copy()
+    for seed in (3, 4):
+        later.edit("delete", Random(seed))
+    shop_lake.write(later)
+    assert run_hour(shop_lake, 0) == [0, 0, 0]
+    covered = shop_lake.pointer()
+    assert publish_base_job.main(shop_lake.arguments(night)) == 0
+    pointer, rebuilt = shop_lake.pointer(), rebuild(later, tmp_path / "rebuilt")
+    assert (pointer.live.build_id, pointer.interval_end) == (built, covered.interval_end)
+    assert pointer.source_versions == covered.source_versions
+    assert_as_rebuilt(shop_lake.view(pointer.live, tmp_path / "searcher"), rebuilt)
+    back = rollback(shop_lake.store, by="ann")
+    assert back.live.build_id == covered.live.build_id
+    assert_as_rebuilt(shop_lake.view(back.live, tmp_path / "searcher"), rebuilt)
 
 
 def test_a_delta_with_a_row_too_few_does_not_pass_the_gate(
