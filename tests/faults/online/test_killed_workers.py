@@ -9,7 +9,7 @@ from tests.faults.online.changing_shop import ChangingShop
 from tests.faults.online.shoppers import Shoppers
 from tests.online.running import run_gunicorn, wait_until
 
-pytestmark = pytest.mark.full
+pytestmark = [pytest.mark.full, pytest.mark.timeout(3600)]
 
 WORKERS = 2
 

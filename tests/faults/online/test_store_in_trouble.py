@@ -21,7 +21,7 @@ from tests.faults.toxiproxy import Toxic
 from tests.online.running import run_gunicorn, wait_until
 from tests.online.tiny_shop import MeanColourEncoder
 
-pytestmark = pytest.mark.full
+pytestmark = [pytest.mark.full, pytest.mark.timeout(3600)]
 
 TRIES_MAX = 6  # of one request: the first and five more, as S3Store asks of its client
 Trouble = Callable[[Toxic, FailingGateway], AbstractContextManager[None]]

@@ -5,6 +5,8 @@ import os
 import random
 import signal
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -12,10 +14,13 @@ from typing import Any
 
 from retrieval.builds import upload_build
 from retrieval.objects import open_store
-from retrieval.publishing import Published, publish
-from schemas.pointer import Served
+from retrieval.publishing import Published, publish, publish_deltas, read_pointer
+from retrieval.s3_objects import S3Store
+from retrieval.stored_deltas import upload_delta
+from schemas.pointer import Pointer, Served
 
 STORE_CALLS = ("get", "put", "upload", "size", "delete", "download")
+READ_PAUSE_S = 0.005
 CALL_LASTS_S = 0.008  # about as long as a call takes here: a kill within it meets any moment of the call
 
 _processes = multiprocessing.get_context("forkserver")
@@ -57,22 +62,61 @@ class _MortalStore:
         return call
 
 
-def publish_folder(uri: str, folder: Path, interval_end: str, version: int, death: Death = NEVER) -> Published:
+def publish_folder(
+    uri: str, folder: Path, interval_end: str, version: int, death: Death = NEVER, calls: list[int] | None = None
+) -> Published:
     """What a nightly run does last: send a build, make it live. Raises as upload_build and publish."""
-    return _publish(_MortalStore(uri, death), folder, interval_end, version)
+    with _mortal_store(uri, death, calls) as store:
+        manifest = upload_build(store, folder)
+        served = Served(manifest.build_id, manifest.model_id)
+        by = f"nightly/{interval_end}/{manifest.build_id}"
+        return publish(store, served, interval_end, {"products": version}, by)
 
 
-def count_calls(uri: str, folder: Path, interval_end: str, version: int) -> int:
+def publish_hour(
+    uri: str, folder: Path, interval_end: str, version: int, death: Death = NEVER, calls: list[int] | None = None
+) -> Published:
+    """What an hourly run does last: send a delta, lay it over its base."""
+    with _mortal_store(uri, death, calls) as store:
+        delta = upload_delta(store, folder)
+        deltas = {delta.base_build_id: delta.delta_id}
+        return publish_deltas(store, deltas, interval_end, {"products": version}, f"hourly/{interval_end}")
+
+
+def count_calls(publisher: Callable[..., Published], *arguments: Any) -> int:
     """Publish, and say how many calls of the store that took."""
-    store = _MortalStore(uri, NEVER)
-    _publish(store, folder, interval_end, version)
-    return store.calls
+    calls: list[int] = []
+    publisher(*arguments, NEVER, calls)
+    return calls[0]
 
 
-def _publish(store: Any, folder: Path, interval_end: str, version: int) -> Published:
-    manifest = upload_build(store, folder)
-    served = Served(manifest.build_id, manifest.model_id)
-    return publish(store, served, interval_end, {"products": version}, f"nightly/{interval_end}/{manifest.build_id}")
+@contextmanager
+def _mortal_store(uri: str, death: Death, calls: list[int] | None) -> Iterator[Any]:
+    store = _MortalStore(uri, death)
+    yield store
+    if calls is not None:
+        calls.append(store.calls)
+
+
+@contextmanager
+def reader_of(store: S3Store) -> Iterator[list[Pointer]]:
+    """Reads CURRENT again and again, as searchers do: what it saw."""
+    seen: list[Pointer] = []
+    stopping = threading.Event()
+
+    def read() -> None:
+        while not stopping.wait(READ_PAUSE_S):
+            found = read_pointer(store)
+            assert found is not None
+            seen.append(found[0])
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        yield seen
+    finally:
+        stopping.set()
+        reader.join()
 
 
 def start_process(function: Any, *arguments: Any) -> BaseProcess:

@@ -2,9 +2,6 @@
 
 import itertools
 import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,14 +16,13 @@ from schemas.manifest import build_key
 from schemas.pointer import POINTER_KEY, Pointer
 from spark_jobs.index_build.assemble import assemble_build
 from tests.faults.conftest import repetitions
-from tests.faults.pipeline.publishers import Death, count_calls, publish_folder, start_process
+from tests.faults.pipeline.publishers import Death, count_calls, publish_folder, reader_of, start_process
 from tests.spark_jobs.index_build.small_rows import small_rows
 
-pytestmark = pytest.mark.full
+pytestmark = [pytest.mark.full, pytest.mark.timeout(3600)]
 
 DAYS = ("20260101T020000Z", "20260102T020000Z")
 PATIENCE_S = 60
-READ_PAUSE_S = 0.005
 
 
 @dataclass(frozen=True)
@@ -80,31 +76,10 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return out / made[0], out / made[1]
 
 
-@contextmanager
-def reader_of(store: S3Store) -> Iterator[list[Pointer]]:
-    """Reads CURRENT again and again, as searchers do: what it saw."""
-    seen: list[Pointer] = []
-    stopping = threading.Event()
-
-    def read() -> None:
-        while not stopping.wait(READ_PAUSE_S):
-            found = read_pointer(store)
-            assert found is not None
-            seen.append(found[0])
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    try:
-        yield seen
-    finally:
-        stopping.set()
-        reader.join()
-
-
 def test_a_publisher_killed_at_any_step_is_finished_by_the_next_run(s3_bucket: str, folders: tuple[Path, Path]) -> None:
     rehearsal = Shop(S3Store(s3_bucket, "rehearsal"), *folders)
     publish_folder(rehearsal.store.uri, rehearsal.old, DAYS[0], 1)
-    steps = count_calls(rehearsal.store.uri, rehearsal.new, DAYS[1], 2)
+    steps = count_calls(publish_folder, rehearsal.store.uri, rehearsal.new, DAYS[1], 2)
     assert steps == 13  # the manifest, 4 files, the manifest; the manifest and 4 sizes; CURRENT read and written
     ends = []
     for attempt, step in itertools.product(range(repetitions(3, 20)), range(1, steps + 1)):

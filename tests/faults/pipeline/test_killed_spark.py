@@ -10,7 +10,7 @@ from tests.faults.pipeline.conftest import UndisturbedNight
 from tests.faults.pipeline.held_job import EXECUTOR, LOCAL, WITH_EXECUTORS, start_held_job
 from tests.faults.pipeline.small_night import JOBS, assert_same_rows
 
-pytestmark = pytest.mark.full
+pytestmark = [pytest.mark.full, pytest.mark.timeout(3600)]
 
 FETCH, EMBED, BUILD = JOBS[1:]
 

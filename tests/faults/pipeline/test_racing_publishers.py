@@ -15,7 +15,7 @@ from tests.faults.conftest import repetitions
 from tests.faults.pipeline.publishers import barrier, queue, start_process
 from tests.retrieval.test_publishing import put_build
 
-pytestmark = pytest.mark.full
+pytestmark = [pytest.mark.full, pytest.mark.timeout(3600)]
 
 PATIENCE_S = 120
 
