@@ -136,7 +136,7 @@ fuzz: .tools/fuzz/.installed ## atheris against the photo decoder and POST /sear
 	@for target in $(FUZZED); do
 	  echo "make: fuzzing $$target for $(FUZZ_SECONDS) s; what it finds goes to test-output/fuzz"
 	  mkdir -p test-output/fuzz/$$target
-	  OMP_NUM_THREADS=1 .tools/fuzz/bin/python -m tests.fuzz.fuzz_$$target -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=1024 -artifact_prefix=test-output/fuzz/ -print_final_stats=1 test-output/fuzz/$$target tests/fuzz/seeds/$$target
+	  OMP_NUM_THREADS=1 .tools/fuzz/bin/python -m tests.fuzz.fuzz_$$target -max_total_time=$(FUZZ_SECONDS) -timeout=60 -rss_limit_mb=512 -artifact_prefix=test-output/fuzz/ -print_final_stats=1 test-output/fuzz/$$target tests/fuzz/seeds/$$target
 	done
 
 .PHONY: soak
