@@ -10,6 +10,17 @@ PEERS: Mapping[str, tuple[str, ...]] = {
     # Its imports still need pkg_resources, which setuptools dropped later.
     "clip-retrieval": ("clip-retrieval==2.45.0", "setuptools<70"),
     "autofaiss": ("autofaiss==2.18.0", "pyarrow<18", "faiss-cpu==1.9.0.post1"),
+    # The searcher's and the pipeline's own versions: a plain app would take the newest too.
+    "plain-flask": (
+        "flask==3.1.3",
+        "gunicorn==27.0.1",
+        "faiss-cpu==1.15.1",
+        "open_clip_torch==3.3.0",
+        "torch==2.15.0",
+        "transformers==5.23.0",
+        "timm==1.0.31",
+        "pyarrow==26.0.1",
+    ),
     "img2dataset": ("img2dataset==1.47.0", "setuptools<70"),
 }
 _MARK = ".installed"
