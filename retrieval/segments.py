@@ -23,8 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.build_folder import read_verified_manifest
-from retrieval.exact import NO_ROW, Float32, Int64, best_k, rescore
+from retrieval.exact import NO_ROW, Float32, Int64
 from retrieval.item_table import map_items
+from retrieval.match_scan import PASS_SHARE, scan_matches
 from retrieval.planner import (
     BEST_ROWS,
     MIXED_FACTOR,
@@ -43,9 +44,6 @@ from schemas.errors import Corrupt
 from schemas.manifest import INDEX_FILE, ITEMS_FILE, VECTORS_FILE, Manifest, SearchParameters
 
 QueryKind = Literal["photo", "text"]
-
-PASS_SHARE = 4
-"""Where one row in so many is chosen, passing over all of them with a selector is sooner than reading the chosen ones."""
 
 
 @dataclass(frozen=True)
@@ -160,37 +158,12 @@ class Segment:
         return self._scan(queries, k, self._live_among(rows))
 
     def _scan(self, queries: Float32, k: int, chosen: RowSet) -> tuple[Float32, Int64]:
-        k = min(k, len(chosen))
-        if not k:
-            return np.empty(0, np.float32), np.empty(0, np.int64)
-        if self.manifest.index_kind == "exact" and PASS_SHARE * len(chosen) >= self.rows:
-            return _without_gaps(self._search_lists(queries, k, SearchParameters(), 0, self._selector(chosen)))
-        if self.manifest.index_kind != "ivf_fp16":
-            return scan_rows(self.vectors, queries[0], k, chosen.rows)
-        # Of lists that are chosen for a good part every row is passed over; elsewhere the chosen rows alone are read.
-        is_dense = chosen.fills_lists(1 / PASS_SHARE)
-        apart = chosen.rows[np.repeat(~is_dense, chosen.by_list)]
-        dense = np.flatnonzero(is_dense)
-        scores, found = scan_rows(self.vectors, queries[0], k, apart)
-        if not len(dense):
-            return scores, found
-        passed = _without_gaps(self._pass_over(queries, k, dense, self._selector(chosen)))
-        scores, found = np.concatenate([scores, passed[0]]), np.concatenate([found, passed[1]])
-        order = np.lexsort((found, -scores))[:k]
-        return scores[order], found[order]
-
-    def _selector(self, chosen: RowSet) -> Any:
-        return chosen.selector if len(chosen) < self.rows else None
-
-    def _pass_over(self, queries: Float32, k: int, lists: Int64, selector: Any) -> tuple[Float32, Int64]:
-        """As FAISS's search of the given lists, for one query."""
-        made = faiss.SearchParametersIVF(nprobe=len(lists), **_named(selector))  # type: ignore[call-arg]
-        scores, found = np.empty((1, k), np.float32), np.empty((1, k), np.int64)
-        near = np.zeros(len(lists), np.float32)  # codes are whole vectors: what the centroids score does not matter
-        places = [faiss.swig_ptr(array) for array in (lists, near, scores, found)]
-        # By its C++ name: the Python one takes no parameters.
-        self.index.search_preassigned_c(1, faiss.swig_ptr(queries), k, *places, False, made)
-        return scores, found
+        if self.is_exact and len(chosen) >= PASS_SHARE * self.rows:
+            selector = chosen.selector if len(chosen) < self.rows else None
+            k = min(k, len(chosen))
+            return _without_gaps(self._search_lists(queries, k, SearchParameters(), 0, selector))
+        kind, rerank = self.manifest.index_kind, self.manifest.photo_search.rerank
+        return scan_matches(self.index, kind, self.vectors, queries, k, chosen, rerank)
 
     @property
     def _nlist(self) -> int:
@@ -238,8 +211,9 @@ class Segment:
         candidates = max(k, parameters.rerank)
         scores, found = self.index.search(queries, candidates, params=made)
         if parameters.rerank:
-            scores = rescore(self.vectors, queries, found)
-            scores, found = best_k(scores, found, k)
+            pairs = zip(queries, found, strict=True)
+            exact = [scan_rows(self.vectors, query, k, np.sort(rows[rows != NO_ROW])) for query, rows in pairs]
+            scores, found = stack_answers(exact, k)
         scores[found == NO_ROW] = -np.inf
         return scores, found
 
