@@ -12,6 +12,7 @@ import http.client
 import os
 import re
 import shutil
+import sys
 import tempfile
 import threading
 import time
@@ -157,6 +158,10 @@ def report(
     ]
 
 
+def _say(text: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
 @click.command(help=__doc__)
 @click.option("--rows", default=100_000, show_default=True)
 @click.option("--dimension", default=512, show_default=True)
@@ -182,15 +187,19 @@ def main(
             "SHOPLENS_BENCH_PHOTOS": str(photos), "SHOPLENS_SPOOL": str(scratch / "spool"),
             "SHOPLENS_POLL_INTERVAL_S": str(LOOK_INTERVAL_S),
         }  # fmt: skip
+        _say("starting the searcher")
         with searcher(index, KNOWN_PHOTOS, settings=settings) as server:
+            _say("without a delta")
             publisher = Publisher(store, server, deltas, seconds / swaps)
             alone = ask_closed_loop(server.port, bodies, connections, asked, len(bodies))
             for delta_id in deltas:  # so that memory is compared with what swaps have already taken once
                 publisher.swap(delta_id)
+            _say("with a delta")
             started = time.perf_counter()
             steady = ask_closed_loop(server.port, bodies, connections, asked, len(bodies))
             rate = asked / (time.perf_counter() - started)
             memory = own_memory_mb(server)
+            _say("through the swaps")
             publishing = threading.Thread(target=publisher.publish, args=(swaps,))
             publishing.start()  # its first swap waits: a fork must not inherit the store's lock
             swapped = ask_closed_loop(server.port, bodies, connections, round(rate * seconds), 0)
