@@ -18,6 +18,7 @@ PATHS = ("/search", "/click")
 
 def open_tiny_shop(folder: Path) -> FlaskClient:
     """A searcher of the tiny shop, its store and its cache in `folder`, without a word in the log."""
+    configure_logging(open(os.devnull, "w"))  # noqa: SIM115
     store = FolderStore(folder / "store")
     put_model(store)
     put_build(store, folder / "scratch")
@@ -28,7 +29,6 @@ def open_tiny_shop(folder: Path) -> FlaskClient:
     )  # fmt: skip
     app = create_app(config, lambda folder: MeanColourEncoder(), watch=False)
     app.extensions["searcher"].watcher.look()
-    configure_logging(open(os.devnull, "w"))  # noqa: SIM115
     return app.test_client()
 
 
