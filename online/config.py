@@ -50,7 +50,7 @@ class SearcherConfig:
     poll_interval_s: float = 1.5
     first_look_wait_s: float = 20.0
     encoder_threads: int = 1
-    encoder_precision: str = "fp32"
+    encoder_precision: str = "auto"
     builds_kept: int = 2
     spool_file_max_bytes: int = 64 * MIB
     spool_file_max_age_s: float = 300.0

@@ -1,16 +1,24 @@
 """One bundle, several runtimes, one answer."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from retrieval.encoder import Encoder, measured_batch, unit_rows
-from retrieval.onnx_encoder import OnnxEncoder
+from retrieval.onnx_encoder import OnnxEncoder, measured_precision
 from retrieval.openvino_encoder import OpenVinoEncoder
 from retrieval.runtimes import choose_runtime, load_encoder, needs_weights
 from retrieval.torch_encoder import TorchEncoder, load_bundled_model
-from schemas.bundle import IMAGE_TOWER_FILE, TOKENIZER_FILE, WEIGHTS_FILE, Bundle
+from schemas.bundle import (
+    IMAGE_TOWER_FILE,
+    INT8_IMAGE_TOWER_FILE,
+    TOKENIZER_FILE,
+    WEIGHTS_FILE,
+    Bundle,
+    BundleFile,
+)
 from schemas.errors import Corrupt, ModelUnavailable
 from tests.retrieval.tiny_model import IMAGE_SIZE, tiny_bundle_folder
 
@@ -113,6 +121,18 @@ def test_the_batch_is_the_one_that_was_measured() -> None:
     bundle = described(runtimes={"onnx-fp32": {"batch_photos": 4}})
     assert measured_batch(bundle, "onnx-fp32", otherwise=2) == 4
     assert measured_batch(bundle, "openvino-fp32", otherwise=2) == 2
+
+
+@pytest.mark.parametrize(("chosen", "has_tower", "expected"), [
+    ("onnx-int8", True, "int8"), ("onnx-int8", False, "fp32"), ("openvino-bf16", False, "fp32"), (None, False, "fp32"),
+])  # fmt: skip
+def test_a_searcher_takes_int8_where_the_export_chose_it(chosen: str | None, has_tower: bool, expected: str) -> None:
+    files = {INT8_IMAGE_TOWER_FILE: BundleFile(1, "0" * 64)} if has_tower else {}
+    assert measured_precision(replace(described(cpu_runtime=chosen), files=files)) == expected
+
+
+def test_auto_loads_the_tower_that_the_bundle_has(folder: Path) -> None:
+    assert OnnxEncoder.load(folder, precision="auto").runtime.endswith("-fp32")
 
 
 def test_without_words_the_text_tower_stays_on_disk(folder: Path) -> None:
