@@ -16,6 +16,7 @@ from typing import Any
 
 import click
 import numpy as np
+import onnx
 import torch
 from numpy.typing import NDArray
 from onnxruntime.quantization import QuantType, quantize_dynamic
@@ -83,7 +84,10 @@ class _Bfloat16:
 
 
 def _quantise(source: Path, target: Path) -> None:
-    quantize_dynamic(str(source), str(target), weight_type=QuantType.QInt8)
+    """All that can be: convolutions too. The exporter's own notes on shapes are dropped, since the tool trips over them."""
+    model = onnx.load(str(source))
+    del model.graph.value_info[:]
+    quantize_dynamic(model, str(target), weight_type=QuantType.QInt8)
 
 
 def median_ms(encodes: dict[str, Encode], queries: Sequence[Any]) -> dict[str, float]:
