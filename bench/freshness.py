@@ -13,7 +13,7 @@ import statistics
 import tempfile
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,7 +23,7 @@ import requests
 from bench.report import Figure, print_figures
 from demo.canary import Canary, change_canary, is_shown
 from demo.nightly import HOURLY_JOBS, Nightly, run_nightly
-from demo.run import searcher
+from demo.run import IMPATIENT, searcher
 from demo.setup import draw_catalog, export_model, serve_catalog
 from schemas.intervals import DataInterval
 from schemas.receipts import Receipt
@@ -32,6 +32,7 @@ BENCH = "freshness"
 GOAL_S = 60.0
 NIGHT_END = datetime(2026, 1, 2, 2, tzinfo=UTC)
 ONE_HOUR = timedelta(hours=1)
+STEPS = ("ingest_catalog", "fetch_images", "embed_images", "build_delta", "evaluate_delta", "publish_deltas")
 _ASK_EVERY_S = 0.1
 _GIVE_UP_S = 600.0
 _PUBLISH_TO_SWAP = "shoplens_publish_to_swap_seconds"
@@ -39,12 +40,14 @@ _PUBLISH_TO_SWAP = "shoplens_publish_to_swap_seconds"
 
 @dataclass(frozen=True)
 class Freshness:
-    """One change: seconds until it was shown, of these in the application and its start; and from publish to swap."""
+    """One change: seconds until it was shown, of these in the application, its start and its steps; and from publish to
+    swap."""
 
     shown_s: float
     application_s: float
     startup_s: float
     publish_to_swap_s: float
+    steps_s: dict[str, float] = field(default_factory=dict)
 
 
 def measure_change(nightly: Nightly, catalog: Path, changes: Path, base_url: str, number: int) -> Freshness:
@@ -61,6 +64,7 @@ def measure_change(nightly: Nightly, catalog: Path, changes: Path, base_url: str
     return Freshness(
         shown_s=shown_at - started, application_s=receipt.figures["seconds"],
         startup_s=receipt.figures["startup_seconds"], publish_to_swap_s=_gauge(base_url, _PUBLISH_TO_SWAP),
+        steps_s={step: receipt.figures[f"{step}_seconds"] for step in STEPS},
     )  # fmt: skip
 
 
@@ -97,6 +101,10 @@ def figures_of(found: list[Freshness], products: int) -> list[Figure]:
         Figure(BENCH, "the slowest", slowest, "s", f"goal of {GOAL_S:.0f} s", slowest / GOAL_S),
         Figure(BENCH, "beyond the start of Python, JVM and session, median", statistics.median(beyond_start), "s"),
         Figure(BENCH, "the hourly application, median", statistics.median(one.application_s for one in found), "s"),
+        *(
+            Figure(BENCH, f"of it {step}, median", statistics.median(one.steps_s[step] for one in found), "s")
+            for step in found[0].steps_s
+        ),
         Figure(BENCH, "publish → swap, median", statistics.median(one.publish_to_swap_s for one in found), "s"),
     ]
 
@@ -112,7 +120,7 @@ def main(products: int, times: int, as_json: bool) -> None:
         with serve_catalog(catalog, 0) as server:
             nightly = Nightly(
                 lake=home / "lake", store=home / "store", catalog=str(catalog), mapping=server.mapping,
-                model=str(export_model(home / "model")),
+                model=str(export_model(home / "model")), extra={"fetch_images": IMPATIENT},
             )  # fmt: skip
             run_nightly(nightly, DataInterval(NIGHT_END - timedelta(days=1), NIGHT_END))
             with searcher(home, nightly.store, _free_port()) as base_url:
