@@ -41,7 +41,6 @@ def load_model() -> tuple[Any, Any]:
 
 
 if "PLAIN_MODEL" in os.environ:
-    torch.set_num_threads(int(os.environ.get("PLAIN_THREADS", "1")))
     model, preprocess = load_model()
     index = faiss.read_index(str(INDEX / "index.faiss"))
     faiss.extract_index_ivf(index).nprobe = int(os.environ["PLAIN_NPROBE"])

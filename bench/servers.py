@@ -40,6 +40,10 @@ class Server:
         children = psutil.Process(self.process.pid).children(recursive=True)
         return [child.pid for child in children] or [self.process.pid]
 
+    def processor_seconds(self) -> float:
+        """What its workers have computed so far."""
+        return sum(sum(psutil.Process(pid).cpu_times()[:2]) for pid in self.workers)
+
 
 @dataclass(frozen=True)
 class Memory:

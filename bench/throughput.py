@@ -2,9 +2,10 @@
 
     python -m bench.throughput [--rows 1000000] [--seconds 20] [--connections 4] [--no-peer] [--json]
 
-All three have the same model, the same FAISS index with the same probes, and the same photos of some 256 pixels; all give
-ten results with their attributes. Ours and the plain app run in gunicorn with two workers; clip-retrieval's back end is
-one process with a thread a request, as it comes. Needs wrk (Debian package `wrk`). Memory is read after the load.
+All have the same model, the same FAISS index with the same probes, and the same photos of some 256 pixels; all give ten
+results with their attributes. Ours and the plain app run in gunicorn with two workers, the plain app once as it comes
+and once with its threads held to the cores; clip-retrieval's back end is one process with a thread a request, as it
+comes. Needs wrk (Debian package `wrk`). Memory is read after the load.
 """
 
 import base64
@@ -77,13 +78,16 @@ def write_clip_requests(queries: Sequence[PhotoQuery], folder: Path) -> None:
 
 
 @contextmanager
-def plain_flask(index: LargeIndex, nprobe: int) -> Iterator[Server]:
-    """Two workers of gunicorn, as ours; one torch thread each, since there are two cores."""
+def plain_flask(index: LargeIndex, nprobe: int, *, threads: int | None) -> Iterator[Server]:
+    """Two workers of gunicorn, as ours, with so many threads of torch and FAISS each; None: as many as they take."""
     python = peer_python("plain-flask")
     environment = {
         **os.environ, "PLAIN_MODEL": str(index.home / "model"), "PLAIN_INDEX": str(index.build_folder),
-        "PLAIN_NPROBE": str(nprobe), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1",
+        "PLAIN_NPROBE": str(nprobe), "HF_HUB_OFFLINE": "1",
     }  # fmt: skip
+    environment.pop("OMP_NUM_THREADS", None)
+    if threads is not None:
+        environment["OMP_NUM_THREADS"] = str(threads)
     command = [
         str(python),
         "-m",
@@ -172,7 +176,18 @@ def main(rows: int, seconds: int, connections: int, no_peer: bool, as_json: bool
         settings = {"SHOPLENS_SPOOL": str(scratch / "spool")}
         sides = {
             "ShopLens, two workers": (searcher(index, settings=settings), "/search", forms, CONTENT_TYPE),
-            "plain Flask with torch, two workers": (plain_flask(index, nprobe), "/search", forms, CONTENT_TYPE),
+            "plain Flask with torch, as it comes": (
+                plain_flask(index, nprobe, threads=None),
+                "/search",
+                forms,
+                CONTENT_TYPE,
+            ),
+            "plain Flask with torch, one thread a worker": (
+                plain_flask(index, nprobe, threads=1),
+                "/search",
+                forms,
+                CONTENT_TYPE,
+            ),
         }
         if not no_peer:
             clip = (clip_back(index, nprobe, scratch), "/knn-service", requests, "application/json")
