@@ -24,7 +24,10 @@ END = datetime(2026, 1, 2, 2, tzinfo=UTC)
 NIGHT = DataInterval(END - timedelta(days=1), END)
 JOBS = ("ingest_catalog", "fetch_images", "embed_images", "build_index")
 PRODUCTS_DRAWN = 12
+SHOWN = "shown"
 EMBEDDINGS = "embeddings"
+OF_ITS_LAKE = {"vector", "products_version"}
+"""Vectors are compared by themselves; versions count commits in the order in which they came."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Night:
     def nightly(self) -> Nightly:
         return Nightly(
             lake=self.folder / "lake", store=self.folder / "store", catalog=str(self.catalog),
-            mapping=self.catalog / "mapping.toml", model=str(tiny_bundle_folder()), allowed_roots=(self.catalog,),
+            mapping=self.catalog / "mapping.toml", model=str(tiny_bundle_folder()), allowed_roots=(self.catalog.parent / SHOWN,),
             extra={"embed_images": ("--cache", str(self.folder / "models"))},
         )  # fmt: skip
 
@@ -60,10 +63,10 @@ class Night:
         return sorted(path.parent.relative_to(lake).as_posix() for path in lake.rglob("_delta_log") if path.is_dir())
 
     def rows(self, spark: SparkSession, table: str) -> Counter[str]:
-        """The business columns of all rows, without vectors."""
+        """The business columns of all rows."""
         frame = spark.read.format("delta").load(str(self.folder / "lake" / table))
         kept = PRODUCT_BUSINESS_COLUMNS if table == PRODUCTS.path else frame.columns
-        columns = [name for name in kept if name not in BOOKKEEPING | {"vector"}]
+        columns = [name for name in kept if name not in BOOKKEEPING | OF_ITS_LAKE]
         return Counter(row["row"] for row in frame.select(F.to_json(F.struct(*columns)).alias("row")).collect())
 
     def vectors(self, spark: SparkSession) -> dict[str, np.ndarray]:
@@ -80,9 +83,13 @@ class Night:
 
 
 def draw_catalog(folder: Path, day: int = 0) -> Path:
-    """A small catalog whose photos are files."""
-    write_catalog(folder, CatalogPlan(products=PRODUCTS_DRAWN, day=day, base_url=folder.as_uri()), workers=1)
-    return folder
+    """The export of a day of a small shop; all days share the photos, which are files beside it."""
+    shown, export = folder / SHOWN, folder / f"day-{day}"
+    write_catalog(shown, CatalogPlan(products=PRODUCTS_DRAWN, day=day, base_url=shown.as_uri()), workers=1)
+    export.mkdir()
+    for name in ("catalog.csv", "mapping.toml"):
+        shutil.copy(shown / name, export)
+    return export
 
 
 def assert_same_rows(spark: SparkSession, found: Night, expected: Night) -> None:
