@@ -96,8 +96,10 @@ with DAG(
             return False
         return int(context["ti"].get_dr_count(dag_id=REBUILDER, states=["queued", "running"])) == 0
 
+    # Without a logical date: its interval is the day up to now, not last night's, whose receipts stay.
     rebuild = TriggerDagRunOperator(
         task_id="rebuild", trigger_dag_id=REBUILDER, trigger_run_id="rebuild__{{ interval(dag_run).key }}",
+        logical_date=None,
         conf={"mode": "nothing"}, skip_when_already_exists=True, execution_timeout=timedelta(minutes=10),
     )  # fmt: skip
 

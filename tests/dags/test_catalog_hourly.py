@@ -163,6 +163,7 @@ def test_a_rebuild_is_asked_for_once_and_not_while_a_build_runs(
     assert (rebuild.trigger_dag_id, rebuild.conf, rebuild.skip_when_already_exists) == (
         "catalog_nightly", {"mode": "nothing"}, True,
     )  # fmt: skip
+    assert rebuild.logical_date is None  # else it would take last night's interval, and its receipts' place
 
 
 def test_a_receipt_that_is_not_there_is_said(store: Path) -> None:
