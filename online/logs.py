@@ -40,7 +40,9 @@ def _drop_messages(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableM
 
 
 def configure_logging(stream: TextIO | None = None) -> None:
-    """Send this process's structured log lines to `stream` (standard error where None)."""
+    """Send this process's structured log lines to `stream` (standard error where None), and warnings of libraries, such
+    as Pillow's of a photo's size, to the logger of gunicorn's own form."""
+    logging.captureWarnings(True)
     structlog.configure(
         processors=[*_processors(), _drop_messages, structlog.processors.JSONRenderer(sort_keys=True)],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),

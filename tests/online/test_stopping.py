@@ -12,6 +12,7 @@ import requests
 from online.keys import KEYS_FILE, Scope, create_key
 from retrieval.objects import FolderStore
 from tests.online.running import PATIENCE_S, Running, run_gunicorn, wait_until
+from tests.online.test_hostile_photos import png_that_claims
 
 pytestmark = pytest.mark.full
 
@@ -114,6 +115,8 @@ def test_a_withdrawn_key_is_refused_after_a_reload_that_fails_no_request(store: 
 def test_every_line_is_json_from_the_first_to_the_last(store: FolderStore, tmp_path: Path) -> None:
     with run_gunicorn(store, tmp_path) as running:
         running.search()
+        large = {"image": ("large.png", png_that_claims(10_000, 10_000))}  # Pillow warns of it
+        assert requests.post(f"{running.url}/search", files=large, timeout=PATIENCE_S).status_code == 422
         with connect(running) as connection:
             connection.sendall(b"nonsense\r\n\r\n")
             read_all(connection)
@@ -122,6 +125,7 @@ def test_every_line_is_json_from_the_first_to_the_last(store: FolderStore, tmp_p
         running.stop()
         lines = [json.loads(line) for line in running.log.read_text().splitlines()]
     assert {"request", "snapshot_live"} <= {line["message"] for line in lines}
+    assert any("DecompressionBombWarning" in line["message"] for line in lines)
     assert all({"message", "level", "timestamp"} <= set(line) for line in lines)
 
 
