@@ -81,7 +81,7 @@ def find_candidates(
     if mask is not None:
         with stage("plan"):
             mask = mask if live is None else mask & live
-            rows = np.flatnonzero(mask).astype(np.int64)
+            rows = np.flatnonzero(mask).astype(np.int64, copy=False)
     matched = segment.live_rows if rows is None else len(rows)
     hidden = np.empty(0, np.int32) if hidden_groups is None else hidden_groups
     for step, width in enumerate(WIDTHS):
@@ -108,7 +108,7 @@ def _scan_for_groups(
     scores, rows = np.empty(0, np.float32), np.empty(0, np.int64)
     complete = False
     while not complete and _count(groups, rows) < groups_wanted:
-        left = np.flatnonzero(allowed).astype(np.int64)
+        left = np.flatnonzero(allowed).astype(np.int64, copy=False)
         more_scores, more = segment.scan(unit_vector, min(WIDTHS[-1], len(left)), left)
         complete = len(more) == len(left)
         scores, rows = np.concatenate([scores, more_scores]), np.concatenate([rows, more])
