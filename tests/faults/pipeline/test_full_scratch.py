@@ -10,7 +10,7 @@ from tests.faults.pipeline.held_job import LOCAL, start_held_job
 from tests.faults.pipeline.small_night import assert_same_rows
 from tests.faults.small_disk import mount_small_disk
 
-pytestmark = pytest.mark.full
+pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]
 
 DISK_BYTES = 4 << 20
 TRY_AGAIN = 75

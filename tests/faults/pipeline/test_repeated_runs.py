@@ -13,7 +13,7 @@ from schemas.intervals import DataInterval
 from tests.faults.pipeline.conftest import UndisturbedNight
 from tests.faults.pipeline.small_night import NIGHT, Night, assert_same_rows, draw_catalog
 
-pytestmark = pytest.mark.full
+pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]
 
 LAKE_JOBS = ("ingest_catalog", "fetch_images", "embed_images")
 NEXT_NIGHT = DataInterval(NIGHT.end, NIGHT.end + timedelta(days=1))
