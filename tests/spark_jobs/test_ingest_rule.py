@@ -136,3 +136,12 @@ def test_a_snapshot_and_changes_of_one_end_are_both_the_newest() -> None:
     recorded = tuple(Recorded(applied.end_us, str(applied.mode), 0, 0, 0) for applied in taken)
     assert Timeline(interval_of_day(2, Mode.SNAPSHOT), recorded).is_newest
     assert not Timeline(interval_of_day(1, Mode.CHANGES), recorded).is_newest
+
+
+def test_later_changes_do_not_make_a_snapshot_old_and_a_later_snapshot_does() -> None:
+    night, hour = interval_of_day(2, Mode.SNAPSHOT), interval_of_day(3, Mode.CHANGES)
+    later_hour = Recorded(hour.end_us, str(Mode.CHANGES), 0, 0, 0)
+    later_night = Recorded(hour.end_us, str(Mode.SNAPSHOT), 0, 0, 0)
+    assert Timeline(night, (later_hour,)).is_newest
+    assert not Timeline(night, (later_hour, later_night)).is_newest
+    assert not Timeline(interval_of_day(2, Mode.CHANGES), (later_hour,)).is_newest
