@@ -3,9 +3,14 @@
 import os
 
 import pytest
+from hypothesis import settings
 
 # Before any library starts its threads: those of FAISS wait by spinning, which two busy cores cannot afford.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# No test asserts a time, and on a busy machine any example may take long.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 pytest_plugins = ("tests.servers",)
 
