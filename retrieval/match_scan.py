@@ -2,7 +2,8 @@
 
 Where codes are the stored vectors (fp16), FAISS passes over lists of which a good part matches, with a selector, and the
 other matches are read one by one; all scores are exact. RaBitQ's codes are small and its scores are estimates: they are
-passed over where many matches lie together, and the best of them scored exactly.
+passed over where many matches lie together, and the best of them scored exactly: as many as it takes until none of the
+others can be among the best.
 """
 
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.exact import NO_ROW, Float32, Int64
+from retrieval.planner import BEST_ROWS
 from retrieval.row_scan import scan_rows
 from retrieval.row_sets import RowSet
 
@@ -25,7 +27,14 @@ CODES_A_ROW = 8
 
 CODED_ROWS_MIN = 20_000
 RERANK_FACTOR = 4
-"""Matches that lie far from the query score alike, so that many more of them than usual are scored exactly."""
+"""Matches that lie far from the query score alike, so that many more of them than usual are scored exactly; and as many
+times more again where that does not settle it."""
+
+EXACT_SHARE = 0.1
+"""Rather than score a greater share of the matches exactly after a pass over the codes, all of them are."""
+
+ERRORS_APART = 4.0
+"""A match left out must seem worse than the tenth best by as many standard errors of the estimates."""
 
 
 def scan_matches(
@@ -69,11 +78,24 @@ def _lie_together(chosen: RowSet) -> bool:
 def _scan_small_codes(
     index: Any, vectors: NDArray[np.float16], queries: Float32, k: int, chosen: RowSet, rerank: int
 ) -> Found:
-    scores, nearest = index.quantizer.search(queries, len(chosen.by_list))
+    centroids, nearest = index.quantizer.search(queries, len(chosen.by_list))
     with_matches = chosen.by_list[nearest[0]] > 0
-    lists, near = nearest[0][with_matches], scores[0][with_matches]
-    _, found = _pass_over(index, queries, max(k, min(rerank, len(chosen))), lists, near, chosen)
-    return scan_rows(vectors, queries[0], k, np.sort(found))
+    lists, near = nearest[0][with_matches], centroids[0][with_matches]
+    rerank = max(k, rerank)
+    while rerank <= EXACT_SHARE * len(chosen):
+        estimates, found = _pass_over(index, queries, rerank, lists, near, chosen)
+        scores, rows = scan_rows(vectors, queries[0], len(found), np.sort(found))
+        if _none_left_out(estimates, found, scores, rows, min(k, BEST_ROWS)):
+            return scores[:k], rows[:k]
+        rerank *= RERANK_FACTOR
+    return scan_rows(vectors, queries[0], k, chosen.rows)
+
+
+def _none_left_out(estimates: Float32, found: Int64, scores: Float32, rows: Int64, best: int) -> bool:
+    """Whether what the codes left out, all estimated below the last of `found`, is worse than the best of `scores`."""
+    exact = scores[np.argsort(rows)]
+    error = float(np.std(exact - estimates[np.argsort(found)]))
+    return bool(estimates.min() + ERRORS_APART * error < scores[best - 1])
 
 
 def _pass_over(index: Any, queries: Float32, k: int, lists: Int64, near: Float32, chosen: RowSet) -> Found:
