@@ -143,11 +143,13 @@ def test_after_a_rollback_a_night_ends_well_and_publishes_nothing_until_release(
         row["image_id"] = f"{number:04d}{row['image_id'][4:]}"
     shop.write(*TABLES)
     assert run_night(shop, NEXT_DAY) == (0, 0, 0)
-    assert rollback(shop.store, by="tests").live == first
+    standing = rollback(shop.store, by="tests").live
+    assert standing.build_id == first.build_id
+    assert standing.delta_id
     third_day = NEXT_DAY + timedelta(days=1)
     assert run_night(shop, third_day) == (0, 0, 0)
     assert shop.receipt("publish", third_day).facts["held"] == "rolled back"
-    assert current(shop).live == first
+    assert current(shop).live == standing
     release(shop.store)
     assert publish.main(shop.arguments(third_day)) == 0
     assert current(shop).live.build_id == shop.receipt("build_index", third_day).facts["build_id"]
