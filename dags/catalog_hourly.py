@@ -39,7 +39,7 @@ from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOpe
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param, task
 
 from dags.receipts import read_receipt
-from dags.spark_job import JOB_MACROS, SparkJobOperator, interval_of, read_deployment
+from dags.spark_job import JOB_MACROS, TASK_DEFAULTS, SparkJobOperator, interval_of, read_deployment
 
 REBUILDER = "catalog_nightly"
 RUNS = ("ingest_catalog", "fetch_images", "embed_images", "build_delta", "evaluate_delta", "publish_deltas")
@@ -68,13 +68,7 @@ with DAG(
     params=PARAMS,
     user_defined_macros=JOB_MACROS,
     render_template_as_native_obj=True,
-    default_args={
-        "owner": "shoplens",
-        "retries": 3,
-        "retry_delay": timedelta(minutes=2),
-        "retry_exponential_backoff": 2,
-        "max_retry_delay": timedelta(minutes=30),
-    },
+    default_args=TASK_DEFAULTS,
     tags=["shoplens", "catalog"],
 ):
     apply = SparkJobOperator(

@@ -45,7 +45,7 @@ from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param
 
-from dags.spark_job import JOB_MACROS, SparkJobOperator
+from dags.spark_job import JOB_MACROS, TASK_DEFAULTS, SparkJobOperator
 from schemas.reasons import REDRIVABLE_REASONS
 
 PARAMS = {
@@ -89,13 +89,7 @@ with DAG(
     params=PARAMS,
     user_defined_macros=JOB_MACROS,
     render_template_as_native_obj=True,
-    default_args={
-        "owner": "shoplens",
-        "retries": 3,
-        "retry_delay": timedelta(minutes=2),
-        "retry_exponential_backoff": 2,
-        "max_retry_delay": timedelta(minutes=30),
-    },
+    default_args=TASK_DEFAULTS,
     tags=["shoplens", "catalog"],
 ):
     ingest = SparkJobOperator(

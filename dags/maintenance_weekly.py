@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import DAG, BaseSensorOperator, CronDataIntervalTimetable, Param
 
-from dags.spark_job import JOB_MACROS, SparkJobOperator
+from dags.spark_job import JOB_MACROS, TASK_DEFAULTS, SparkJobOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -62,13 +62,7 @@ with DAG(
     params=PARAMS,
     user_defined_macros=JOB_MACROS,
     render_template_as_native_obj=True,
-    default_args={
-        "owner": "shoplens",
-        "retries": 3,
-        "retry_delay": timedelta(minutes=2),
-        "retry_exponential_backoff": 2,
-        "max_retry_delay": timedelta(minutes=30),
-    },
+    default_args=TASK_DEFAULTS,
     tags=["shoplens", "maintenance"],
 ):
     no_night_runs = NoNightRuns(

@@ -193,3 +193,12 @@ class SparkJobOperator(BaseOperator):
 
 
 JOB_MACROS = {"deployment": read_deployment, "interval": interval_of, "catalog": catalog_of, "changes": changes_of}
+
+TASK_DEFAULTS: dict[str, Any] = {
+    "owner": "shoplens",
+    "retries": 3,
+    "retry_delay": timedelta(minutes=2),
+    "retry_exponential_backoff": 2,
+    "max_retry_delay": timedelta(minutes=30),
+}
+"""How the tasks of every DAG are tried again, unless an exit code says that it would be in vain."""
