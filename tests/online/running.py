@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import psutil
 import requests
@@ -97,3 +99,27 @@ def run_gunicorn(
         if master.poll() is None:
             running.stop()
         print(log.read_text())
+
+
+@dataclass
+class Crowd:
+    """Three threads that `shop` until the block ends, and keep what they were answered."""
+
+    running: Running
+    generations: list[int] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        self.stopping = threading.Event()
+        self._threads = [threading.Thread(target=self.shop) for _ in range(3)]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stopping.set()
+        for thread in self._threads:
+            thread.join()
+
+    def shop(self) -> None:
+        raise NotImplementedError

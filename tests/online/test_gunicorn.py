@@ -5,7 +5,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from online.serve import take_port
 from retrieval.objects import FolderStore
 from schemas.manifest import VECTORS_FILE, build_key
 from schemas.pointer import POINTER_KEY
-from tests.online.running import PATIENCE_S, ROOT, Running, run_gunicorn, wait_until
+from tests.online.running import PATIENCE_S, ROOT, Crowd, Running, run_gunicorn, wait_until
 from tests.online.tiny_shop import COLOURS, SHOP, Item, photo_of, point_at, put_build
 
 pytestmark = pytest.mark.full
@@ -39,29 +38,11 @@ def shared(shop_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield running
 
 
-@dataclass
-class Shoppers:
-    """Threads that search without a pause, and keep what they were answered."""
+class Shoppers(Crowd):
+    """They search without a pause."""
 
-    running: Running
-    generations: list[int] = field(default_factory=list)
-    failures: list[str] = field(default_factory=list)
-    retries: int = 0
-
-    def __enter__(self) -> "Shoppers":
-        self._stopping = threading.Event()
-        self._threads = [threading.Thread(target=self._shop) for _ in range(3)]
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopping.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _shop(self) -> None:
-        while not self._stopping.is_set():
+    def shop(self) -> None:
+        while not self.stopping.is_set():
             try:
                 answer = self.running.search()
             except requests.ConnectionError as error:

@@ -5,7 +5,6 @@ every answer shows which delta it is of.
 """
 
 import os
-import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from schemas.delta import DeltaEvaluation
 from schemas.pointer import POINTER_KEY, Served
 from spark_jobs.index_delta.assemble import write_delta
 from spark_jobs.index_delta.comparison import Comparison
-from tests.online.running import Running, run_gunicorn, wait_until
+from tests.online.running import Crowd, Running, run_gunicorn, wait_until
 from tests.online.tiny_shop import COLOURS, MODEL_ID, SHOP, Item, items_table, point_at, put_build, put_delta, vector_of
 
 pytestmark = pytest.mark.full
@@ -78,29 +77,14 @@ def put_numbered_delta(store: FolderStore, scratch: Path, base: Segment, number:
 
 
 @dataclass
-class Shoppers:
-    """Threads that look for red without a pause, and keep what does not fit the generation that answered."""
+class Shoppers(Crowd):
+    """They look for red without a pause, and keep what does not fit the generation that answered."""
 
-    running: Running
-    delta_of: dict[int, tuple[str | None, int]]
-    generations: list[int] = field(default_factory=list)
-    failures: list[str] = field(default_factory=list)
+    delta_of: dict[int, tuple[str | None, int]] = field(default_factory=dict)
 
-    def __enter__(self) -> "Shoppers":
-        self._stopping = threading.Event()
-        self._threads = [threading.Thread(target=self._shop) for _ in range(3)]
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopping.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _shop(self) -> None:
+    def shop(self) -> None:
         with requests.Session() as session:
-            while not self._stopping.is_set():
+            while not self.stopping.is_set():
                 try:
                     answer = session.post(f"{self.running.url}/search", json={"text": "red", "k": 20}, timeout=60)
                     found = self._what_is_wrong(answer.json()) if answer.status_code == 200 else answer.text
@@ -138,7 +122,7 @@ def test_swaps_of_deltas_and_bases_under_load_are_noticed_by_nobody(
     point_at(store, bases[0], 1)
     delta_of: dict[int, tuple[str | None, int]] = {1: (None, 0)}
     memory = []
-    with run_gunicorn(store, tmp_path, MALLOC) as running, Shoppers(running, delta_of) as shoppers:
+    with run_gunicorn(store, tmp_path, MALLOC) as running, Shoppers(running, delta_of=delta_of) as shoppers:
         generation = 1
 
         def swap(build_id: str, number: int) -> None:
