@@ -1,0 +1,1 @@
+"""What is searched: snapshots loaded, checked and swapped while requests are answered."""

@@ -1,0 +1,1 @@
+"""What `shoplens index`, `clean` and `doctor` do and print."""

@@ -1,0 +1,1 @@
+"""What is live: CURRENT moved forward and back, and what it no longer needs removed."""
