@@ -28,8 +28,8 @@ import click
 from bench.peers import peer_python
 from bench.report import Figure, compare, print_figures
 from demo.server import serve
-from retrieval.objects import open_store
-from retrieval.photos import STORED_QUALITY
+from retrieval.photos.decoding import STORED_QUALITY
+from retrieval.store.objects import open_store
 from schemas.intervals import DataInterval
 from schemas.receipts import Receipt, receipt_key
 

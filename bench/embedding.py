@@ -92,10 +92,10 @@ def bare_round(subject: Subject, runtime: str) -> float:
 
 
 def _embed_files(folder: Path, runtime: str, paths: Sequence[Path], ready: Any, start: Any) -> None:
-    from retrieval.bundles import read_bundle
-    from retrieval.photos import decode_photo
-    from retrieval.preprocess import to_batch
-    from retrieval.runtimes import load_encoder
+    from retrieval.encoders.bundles import read_bundle
+    from retrieval.encoders.runtimes import load_encoder
+    from retrieval.photos.decoding import decode_photo
+    from retrieval.photos.preprocess import to_batch
 
     encoder, preprocessing = load_encoder(folder, runtime, threads=1), read_bundle(folder).preprocessing
     encoder.encode_pixels(
@@ -123,8 +123,8 @@ class SparkSide:
 
     def round(self, subject: Subject, runtime: str) -> float:
         """Photos a second through `embed_images.encode_photos`, rows read from Parquet, vectors counted and dropped."""
-        from retrieval.bundles import upload_bundle
-        from retrieval.objects import open_store
+        from retrieval.encoders.bundles import upload_bundle
+        from retrieval.store.objects import open_store
         from spark_jobs.embed_images import encode_photos, partitions_for
         from spark_jobs.photo_batches import ModelSource
 
@@ -209,8 +209,8 @@ def measure(subject: Subject, spark: SparkSide, runtime: str, rounds: int, *, wi
 
 def runtime_figures(subject: Subject) -> list[Figure]:
     """What the export measured: speed on one thread, and the least cosine to the exact runtime."""
-    from retrieval.bundles import read_bundle
-    from retrieval.runtimes import EXACT
+    from retrieval.encoders.bundles import read_bundle
+    from retrieval.encoders.runtimes import EXACT
 
     metrics = read_bundle(subject.bundle).metrics
     exact = metrics["runtimes"][EXACT]["photos_per_second"]

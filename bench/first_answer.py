@@ -23,11 +23,11 @@ from bench.photo_queries import CONTENT_TYPE, PhotoQuery, ask_cases
 from bench.real_vectors import CACHE
 from bench.report import Figure, print_figures
 from bench.servers import ONLINE_PYTHON
-from retrieval.builds import upload_build
-from retrieval.bundles import upload_bundle
-from retrieval.objects import FolderStore
-from retrieval.onnx_encoder import OnnxEncoder
-from retrieval.publishing import publish
+from retrieval.encoders.bundles import upload_bundle
+from retrieval.encoders.onnx import OnnxEncoder
+from retrieval.folders.builds import upload_build
+from retrieval.publishing.pointer import publish
+from retrieval.store.objects import FolderStore
 from schemas.pointer import Served
 from spark_jobs.export_model import export_bundle
 from spark_jobs.index_build.assemble import assemble_build

@@ -30,8 +30,8 @@ import pyarrow as pa
 from bench.peers import peer_python
 from bench.real_vectors import real_embeddings, write_vectors
 from bench.report import Figure, compare, print_figures
-from retrieval.exact import exact_search, rescore
-from retrieval.segments import open_build
+from retrieval.search.exact import exact_search, rescore
+from retrieval.search.segments import open_build
 from schemas.manifest import INDEX_FILE
 from spark_jobs.index_build.assemble import assemble_build
 

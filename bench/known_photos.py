@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from retrieval.bundles import read_bundle
-from retrieval.encoder import Encoder, Pixels, Vectors
-from retrieval.onnx_encoder import OnnxEncoder
-from retrieval.photos import decode_photo
-from retrieval.preprocess import to_batch
+from retrieval.encoders.bundles import read_bundle
+from retrieval.encoders.contract import Encoder, Pixels, Vectors
+from retrieval.encoders.onnx import OnnxEncoder
+from retrieval.photos.decoding import decode_photo
+from retrieval.photos.preprocess import to_batch
 
 PHOTOS = "SHOPLENS_BENCH_PHOTOS"
 _STRIDE = 7
@@ -53,6 +53,6 @@ def _load(folder: Path) -> KnownPhotos:
 
 if PHOTOS in os.environ:
     # By name: types of the bench are checked in the pipeline environment, which has no Flask.
-    importlib.import_module("online.logs").configure_logging()
+    importlib.import_module("online.telemetry.logs").configure_logging()
     _config = importlib.import_module("online.config").SearcherConfig.from_env(os.environ)
     app = importlib.import_module("online.app").create_app(_config, _load)

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from bench.real_vectors import PHOTOS, lift_to, mix, photo_paths, real_embeddings
-from retrieval.item_table import ITEMS_SCHEMA
+from retrieval.items.table import ITEMS_SCHEMA
 
 BLOCK_ROWS = 50_000
 INTERVAL_END = "20260201T020000Z"

@@ -25,9 +25,9 @@ from bench.large_catalog import BLOCK_ROWS, INTERVAL_END, Block, LargeCatalog, m
 from bench.lifted_model import write_lifted_bundle
 from bench.real_vectors import CACHE
 from bench.report import Figure, print_figures
-from retrieval.bundles import read_bundle, upload_bundle
-from retrieval.objects import open_store
-from retrieval.publishing import publish
+from retrieval.encoders.bundles import read_bundle, upload_bundle
+from retrieval.publishing.pointer import publish
+from retrieval.store.objects import open_store
 from schemas.manifest import INDEX_FILE, MANIFEST_FILE, Manifest
 from schemas.pointer import Served
 from spark_jobs.index_build.assemble import Lineage, finish_build, make_parameters

@@ -18,11 +18,11 @@ from PIL import Image
 
 from bench.real_vectors import CACHE, PHOTOS, photo_paths
 from bench.report import Figure, print_figures
-from retrieval.bundles import read_bundle
-from retrieval.encoder import Pixels
-from retrieval.onnx_encoder import OnnxEncoder
-from retrieval.photos import QUERY_MARGIN, decode_photo
-from retrieval.preprocess import to_pixels
+from retrieval.encoders.bundles import read_bundle
+from retrieval.encoders.contract import Pixels
+from retrieval.encoders.onnx import OnnxEncoder
+from retrieval.photos.decoding import QUERY_MARGIN, decode_photo
+from retrieval.photos.preprocess import to_pixels
 from spark_jobs.export_model import export_bundle
 from spark_jobs.open_clip_models import load_model
 

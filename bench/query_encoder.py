@@ -23,11 +23,11 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from bench.real_vectors import CACHE, PHOTOS
 from bench.report import Figure, compare, print_figures
-from retrieval.bundles import read_bundle
-from retrieval.encoder import Encoder, Vectors
-from retrieval.onnx_encoder import OnnxEncoder
-from retrieval.preprocess import to_batch
-from retrieval.runtimes import EXACT, available_cpu_runtimes, load_encoder
+from retrieval.encoders.bundles import read_bundle
+from retrieval.encoders.contract import Encoder, Vectors
+from retrieval.encoders.onnx import OnnxEncoder
+from retrieval.encoders.runtimes import EXACT, available_cpu_runtimes, load_encoder
+from retrieval.photos.preprocess import to_batch
 from schemas.bundle import IMAGE_TOWER_FILE, INT8_IMAGE_TOWER_FILE, TEXT_TOWER_FILE, Bundle
 from spark_jobs.export_model import export_bundle, read_photos
 from spark_jobs.open_clip_models import load_model

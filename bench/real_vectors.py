@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.onnx_encoder import OnnxEncoder
-from retrieval.photos import decode_photo
-from retrieval.preprocess import to_batch
+from retrieval.encoders.onnx import OnnxEncoder
+from retrieval.photos.decoding import decode_photo
+from retrieval.photos.preprocess import to_batch
 from spark_jobs.export_model import export_bundle
 from spark_jobs.open_clip_models import load_model
 

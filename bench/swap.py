@@ -32,10 +32,10 @@ from bench.photo_queries import ask_cases
 from bench.real_vectors import CACHE
 from bench.report import Figure, compare, print_figures
 from bench.servers import KNOWN_PHOTOS, Server, memory_of, searcher
-from retrieval.objects import FolderStore
-from retrieval.publishing import read_pointer
-from retrieval.segments import Segment, open_build
-from retrieval.stored_deltas import upload_delta
+from retrieval.folders.deltas import upload_delta
+from retrieval.publishing.pointer import read_pointer
+from retrieval.search.segments import Segment, open_build
+from retrieval.store.objects import FolderStore
 from schemas.pointer import POINTER_KEY
 from spark_jobs.index_delta.assemble import write_delta
 from spark_jobs.index_delta.comparison import Comparison

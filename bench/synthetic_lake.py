@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from demo.nightly import Nightly, run_nightly
-from retrieval.bundles import upload_bundle
-from retrieval.objects import FolderStore
+from retrieval.encoders.bundles import upload_bundle
+from retrieval.store.objects import FolderStore
 from schemas.intervals import DataInterval
 from schemas.manifest import thumbnail_key
 from schemas.receipts import Receipt, receipt_key

@@ -27,12 +27,12 @@ from bench.large_index import LargeIndex, large_index
 from bench.photo_queries import K, PhotoQuery, ask_cases
 from bench.report import Figure, print_figures
 from bench.servers import cached_mb, memory_of, searcher
-from online.filtering import rows_that_pass
-from retrieval.candidates import find_candidates
-from retrieval.exact import Float32
-from retrieval.item_columns import ItemColumns
-from retrieval.row_scan import scan_rows
-from retrieval.segments import Segment, open_build
+from online.query.filtering import rows_that_pass
+from retrieval.items.columns import ItemColumns
+from retrieval.search.candidates import find_candidates
+from retrieval.search.exact import Float32
+from retrieval.search.row_scan import scan_rows
+from retrieval.search.segments import Segment, open_build
 from schemas.api import Filters
 from schemas.manifest import INDEX_FILE, ITEMS_FILE, VECTORS_FILE
 

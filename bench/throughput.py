@@ -29,7 +29,7 @@ from bench.peers import PROJECT_ROOT, peer_python
 from bench.photo_queries import CONTENT_TYPE, K, PhotoQuery, ask_cases
 from bench.report import Figure, compare, print_figures
 from bench.servers import Memory, Server, memory_of, running, searcher
-from retrieval.item_table import map_items
+from retrieval.items.table import map_items
 from schemas.manifest import INDEX_FILE, ITEMS_FILE, MANIFEST_FILE, Manifest
 
 BENCH = "throughput"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from retrieval.objects import open_store
+from retrieval.store.objects import open_store
 from schemas.errors import ShopLensError
 from schemas.intervals import DataInterval
 from schemas.receipts import Receipt, receipt_key

@@ -7,18 +7,18 @@ from flask_openapi3.openapi import OpenAPI
 from opentelemetry.trace import Tracer
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from online.admission import admit_requests, describe_admission
-from online.answering import surround_requests
+from online.access.admission import admit_requests, describe_admission
+from online.access.cross_origin import allow_origins
+from online.access.rate_limits import limit_requests, open_rate_limits
+from online.api.answering import surround_requests
+from online.api.document import describe
+from online.api.pages import add_pages
+from online.api.problems import answer_problems
 from online.config import SearcherConfig
-from online.cross_origin import allow_origins
-from online.document import describe
-from online.pages import add_pages
-from online.problems import answer_problems
-from online.rate_limits import limit_requests, open_rate_limits
 from online.routes import add_search_routes, add_state_routes
 from online.searcher import assemble_searcher
-from online.snapshot import EncoderLoader
-from online.tracing import open_tracer
+from online.snapshots.snapshot import EncoderLoader
+from online.telemetry.tracing import open_tracer
 
 
 def create_app(

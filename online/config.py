@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from online.cross_origin import CrossOrigin
-from online.image_links import ImageLinks
-from online.keys import ApiKey, read_keys
-from online.tracing import asks_for_traces
+from online.access.cross_origin import CrossOrigin
+from online.access.image_links import ImageLinks
+from online.access.keys import ApiKey, read_keys
+from online.telemetry.tracing import asks_for_traces
 from schemas.errors import Misconfigured
 
 STORE = "SHOPLENS_STORE"

@@ -11,9 +11,9 @@ import sys
 import tempfile
 from typing import Any, NoReturn
 
+from online.access.exposure import refuse_addresses, refuse_open_doors
 from online.config import METRICS_FOLDER, SHARED_FOLDER, SearcherConfig, ServingConfig
-from online.exposure import refuse_addresses, refuse_open_doors
-from online.logs import gunicorn_logging
+from online.telemetry.logs import gunicorn_logging
 from schemas.errors import Misconfigured
 
 

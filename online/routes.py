@@ -5,14 +5,14 @@ import re
 from flask import Response, g, request
 from flask_openapi3.openapi import OpenAPI
 
-from online.document import CLICK_BODY, SEARCH_BODY, problems
-from online.events import hash_user, new_event_id, now_as_text
-from online.metrics import CONTENT_TYPE
-from online.parsing import Question, parse_click, parse_search
-from online.problems import IMAGE_NOT_FOUND, NOT_READY, ProblemRaised
-from online.search import answer_question
+from online.api.document import CLICK_BODY, SEARCH_BODY, problems
+from online.api.parsing import Question, parse_click, parse_search
+from online.api.problems import IMAGE_NOT_FOUND, NOT_READY, ProblemRaised
+from online.query.search import answer_question
 from online.searcher import RETRY_AFTER_S, Searcher
-from online.snapshot import Snapshot
+from online.snapshots.snapshot import Snapshot
+from online.telemetry.events import hash_user, new_event_id, now_as_text
+from online.telemetry.metrics import CONTENT_TYPE
 from schemas.api import SHA256_PATTERN, HealthResponse, ImagePath, ReadyResponse, SearchResponse, SearchResult
 from schemas.events import ClickEvent, ImpressionEvent
 from schemas.manifest import thumbnail_key

@@ -3,16 +3,16 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from online.api.problems import NOT_READY, ProblemRaised
 from online.config import SearcherConfig
-from online.cursors import Cursors
-from online.events import EventSpool
-from online.host_cache import HostCache
-from online.metrics import SearcherMetrics
-from online.problems import NOT_READY, ProblemRaised
-from online.snapshot import EncoderLoader, Snapshot, SnapshotLoader
-from online.watcher import LiveSnapshot, Watcher
-from retrieval.objects import ObjectStore, open_store
-from retrieval.onnx_encoder import OnnxEncoder
+from online.query.cursors import Cursors
+from online.snapshots.host_cache import HostCache
+from online.snapshots.snapshot import EncoderLoader, Snapshot, SnapshotLoader
+from online.snapshots.watcher import LiveSnapshot, Watcher
+from online.telemetry.events import EventSpool
+from online.telemetry.metrics import SearcherMetrics
+from retrieval.encoders.onnx import OnnxEncoder
+from retrieval.store.objects import ObjectStore, open_store
 
 RETRY_AFTER_S = 2
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import click
 
+from online.access.exposure import refuse_open_doors
+from online.access.keys import read_keys
 from online.config import BIND, CACHE, SPOOL, STORE, THREADS, WORKERS
-from online.exposure import refuse_open_doors
-from online.keys import read_keys
 from retrieval.cli import run_command
-from retrieval.objects import open_store
+from retrieval.store.objects import open_store
 from schemas.errors import Misconfigured
 from schemas.pointer import POINTER_KEY
 

@@ -4,7 +4,7 @@ import os
 
 from online.app import create_app
 from online.config import SearcherConfig
-from online.logs import configure_logging
+from online.telemetry.logs import configure_logging
 
 configure_logging()
 app = create_app(SearcherConfig.from_env(os.environ))

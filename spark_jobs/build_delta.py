@@ -10,9 +10,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from retrieval.builds import find_build
-from retrieval.publishing import named_bases, read_pointer
-from retrieval.stored_deltas import find_delta
+from retrieval.folders.builds import find_build
+from retrieval.folders.deltas import find_delta
+from retrieval.publishing.pointer import named_bases, read_pointer
 from schemas.delta import delta_key
 from schemas.errors import BadData, MissingReceipt
 from schemas.pointer import Pointer, Served

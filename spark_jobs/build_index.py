@@ -14,9 +14,9 @@ from pathlib import Path
 
 from pyspark.sql import DataFrame
 
-from retrieval.builds import find_build, upload_build
-from retrieval.bundles import default_cache_folder, fetch_bundle, read_bundle
-from retrieval.onnx_encoder import OnnxEncoder
+from retrieval.encoders.bundles import default_cache_folder, fetch_bundle, read_bundle
+from retrieval.encoders.onnx import OnnxEncoder
+from retrieval.folders.builds import find_build, upload_build
 from schemas.errors import Corrupt, EncoderMismatch
 from schemas.manifest import INDEX_FILE, Manifest, build_key
 from schemas.receipts import Receipt

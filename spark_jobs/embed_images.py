@@ -20,8 +20,8 @@ from pathlib import Path
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from retrieval.bundles import default_cache_folder, find_bundle, read_bundle, upload_bundle
-from retrieval.runtimes import RUNTIMES
+from retrieval.encoders.bundles import default_cache_folder, find_bundle, read_bundle, upload_bundle
+from retrieval.encoders.runtimes import RUNTIMES
 from schemas.bundle import BUNDLE_FILE, Bundle
 from schemas.errors import Corrupt, MissingReceipt, ModelUnavailable
 from schemas.receipts import Receipt

@@ -13,8 +13,8 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from retrieval.bundles import default_cache_folder, read_bundle, verify_bundle
-from retrieval.onnx_encoder import OnnxEncoder
+from retrieval.encoders.bundles import default_cache_folder, read_bundle, verify_bundle
+from retrieval.encoders.onnx import OnnxEncoder
 from schemas.bundle import BUNDLE_FILE
 from schemas.errors import BadData, MappingInvalid
 from schemas.mapping import CatalogMapping, read_mapping

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from pyspark.sql import functions as F
 
-from retrieval.deltas import open_delta
-from retrieval.segments import Segment
-from retrieval.stored_deltas import fetch_delta, write_evaluation
-from retrieval.view import View
+from retrieval.folders.deltas import fetch_delta, write_evaluation
+from retrieval.search.deltas import open_delta
+from retrieval.search.segments import Segment
+from retrieval.search.view import View
 from schemas.delta import DeltaEvaluation
 from schemas.errors import GateFailed
 from schemas.manifest import thumbnail_key

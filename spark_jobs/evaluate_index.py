@@ -14,9 +14,9 @@ from pathlib import Path
 
 from pyspark.sql import functions as F
 
-from retrieval.builds import fetch_build
-from retrieval.publishing import read_pointer
-from retrieval.segments import Segment, open_build
+from retrieval.folders.builds import fetch_build
+from retrieval.publishing.pointer import read_pointer
+from retrieval.search.segments import Segment, open_build
 from schemas.errors import GateFailed
 from schemas.intervals import parse_time
 from schemas.manifest import thumbnail_key

@@ -7,7 +7,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from retrieval.metrics import FIGURES
+from retrieval.search.metrics import FIGURES
 from schemas.errors import BadData
 
 TITLES = {"image_to_image": "image → image", "text_to_image": "text → image"}

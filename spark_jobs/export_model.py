@@ -13,12 +13,12 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from retrieval.bundles import fingerprint_of, read_bundle, upload_bundle, verify_bundle, write_bundle
-from retrieval.encoder import Pixels, Vectors, unit_rows
-from retrieval.objects import open_store
-from retrieval.onnx_encoder import OnnxEncoder
-from retrieval.photos import decode_photo, photo_format
-from retrieval.preprocess import INTERPOLATIONS, RESIZE_MODES, to_batch
+from retrieval.encoders.bundles import fingerprint_of, read_bundle, upload_bundle, verify_bundle, write_bundle
+from retrieval.encoders.contract import Pixels, Vectors, unit_rows
+from retrieval.encoders.onnx import OnnxEncoder
+from retrieval.photos.decoding import decode_photo, photo_format
+from retrieval.photos.preprocess import INTERPOLATIONS, RESIZE_MODES, to_batch
+from retrieval.store.objects import open_store
 from schemas.bundle import (
     BUNDLE_FILE,
     IMAGE_TOWER_FILE,
@@ -75,7 +75,7 @@ def export_bundle(loaded: LoadedModel, folder: Path, photos: Sequence[Image.Imag
 
 
 def preprocessing_of(config: dict[str, Any]) -> Preprocessing:
-    """open_clip's `preprocess_cfg` as ours. Raises ModelUnavailable for what `retrieval.preprocess` cannot do."""
+    """open_clip's `preprocess_cfg` as ours. Raises ModelUnavailable for what `retrieval.photos.preprocess` cannot do."""
     sides = config["size"] if isinstance(config["size"], (tuple, list)) else (config["size"], config["size"])
     interpolation = "bicubic" if config.get("interpolation") == "random" else config.get("interpolation", "bicubic")
     resize_mode = config.get("resize_mode") or "shortest"

@@ -8,7 +8,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from retrieval.item_table import ITEMS_SCHEMA, conform_items
+from retrieval.items.table import ITEMS_SCHEMA, conform_items
 from schemas.items import ITEM_COLUMNS
 from schemas.tables import IMAGE_FETCHES, IMAGES, PRODUCT_IMAGES, PRODUCTS, embeddings
 from spark_jobs.index_build.rows import DIGEST_BUCKET_DIGITS, as_stored, digest_of_buckets, row_digests

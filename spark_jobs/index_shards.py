@@ -10,7 +10,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from retrieval.objects import ObjectStore, open_store
+from retrieval.store.objects import ObjectStore, open_store
 from schemas.manifest import ITEMS_FILE, VECTORS_FILE
 from spark_jobs.index_build.assemble import in_digest_order
 from spark_jobs.index_build.coarse import assign_lists, train_centroids

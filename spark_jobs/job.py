@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from retrieval.objects import ObjectStore, open_store
+from retrieval.store.objects import ObjectStore, open_store
 from schemas.errors import MissingReceipt, ShopLensError, StoreUnavailable
 from schemas.intervals import DataInterval, format_time_key, parse_time
 from schemas.receipts import Receipt, failure_key, receipt_key

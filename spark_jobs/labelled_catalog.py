@@ -16,7 +16,7 @@ from urllib.parse import urljoin, urlsplit
 
 from PIL import Image
 
-from retrieval.photos import decode_photo
+from retrieval.photos.decoding import decode_photo
 from schemas.errors import BadData, MappingInvalid, PhotoRejected
 from schemas.mapping import CatalogMapping, ImageLinks, fields_of, is_template
 from schemas.reasons import FetchReason, http_reason

@@ -7,10 +7,10 @@ from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
 
-from retrieval.builds import find_build
 from retrieval.diagnosis.findings import Finding, State, ok, raised, warning, wrong
-from retrieval.objects import ObjectStore
-from retrieval.publishing import read_pointer
+from retrieval.folders.builds import find_build
+from retrieval.publishing.pointer import read_pointer
+from retrieval.store.objects import ObjectStore
 from schemas.errors import SchemaTooNew, ShopLensError
 from schemas.tables import LAKE_VERSION, PRODUCTS, Table
 from spark_jobs.job import absolute_lake

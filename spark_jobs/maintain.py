@@ -13,10 +13,10 @@ import sys
 from collections.abc import Sequence
 from datetime import datetime
 
-from retrieval.builds import find_build
-from retrieval.objects import ObjectStore
-from retrieval.publishing import read_pointer
-from retrieval.sweep import remove, survey
+from retrieval.folders.builds import find_build
+from retrieval.publishing.pointer import read_pointer
+from retrieval.publishing.sweep import remove, survey
+from retrieval.store.objects import ObjectStore
 from schemas.errors import Corrupt, SchemaTooNew
 from schemas.intervals import parse_time
 from schemas.receipts import Receipt

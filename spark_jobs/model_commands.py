@@ -9,8 +9,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from retrieval.bundles import default_cache_folder, locate_bundle, read_bundle, refingerprint, verify_bundle
-from retrieval.objects import open_store
+from retrieval.encoders.bundles import default_cache_folder, locate_bundle, read_bundle, refingerprint, verify_bundle
+from retrieval.store.objects import open_store
 from schemas.bundle import WEIGHTS_FILE, Bundle
 
 _HEAVY_COMMANDS: Mapping[str, tuple[str, str]] = {

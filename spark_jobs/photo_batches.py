@@ -11,12 +11,12 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
-from retrieval.bundles import fetch_bundle, read_bundle
-from retrieval.encoder import Encoder, Pixels, Vectors
-from retrieval.objects import open_store
-from retrieval.photos import decode_photo
-from retrieval.preprocess import to_pixels
-from retrieval.runtimes import load_encoder, needs_weights
+from retrieval.encoders.bundles import fetch_bundle, read_bundle
+from retrieval.encoders.contract import Encoder, Pixels, Vectors
+from retrieval.encoders.runtimes import load_encoder, needs_weights
+from retrieval.photos.decoding import decode_photo
+from retrieval.photos.preprocess import to_pixels
+from retrieval.store.objects import open_store
 from schemas.bundle import Preprocessing
 from schemas.errors import PhotoRejected
 

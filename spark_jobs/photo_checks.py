@@ -8,7 +8,14 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from retrieval.photos import DEFAULT_LIMITS, STORED_SIDE_PX, PhotoLimits, decode_oriented, photo_format, store_photo
+from retrieval.photos.decoding import (
+    DEFAULT_LIMITS,
+    STORED_SIDE_PX,
+    PhotoLimits,
+    decode_oriented,
+    photo_format,
+    store_photo,
+)
 from schemas.errors import PhotoRejected
 from schemas.reasons import PhotoReason
 from spark_jobs.fetch.measures import Measures, measure

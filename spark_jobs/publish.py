@@ -11,7 +11,7 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from retrieval.publishing import Published, read_pointer
+from retrieval.publishing.pointer import Published, read_pointer
 from schemas.errors import GateFailed, PublishingHeld
 from schemas.receipts import Receipt
 from spark_jobs.index_delta.catch_up import BuiltBase, publish_caught_up

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
-from retrieval.objects import open_store
+from retrieval.store.objects import open_store
 from schemas.errors import Misconfigured
 from schemas.intervals import DataInterval
 from schemas.reasons import REDRIVABLE_REASONS

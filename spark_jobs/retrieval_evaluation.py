@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from retrieval.encoder import Encoder, Pixels, Vectors
-from retrieval.metrics import DEPTH, QueryFigures, RankingFigures, mean_over_categories, rank_queries
-from retrieval.preprocess import to_pixels
+from retrieval.encoders.contract import Encoder, Pixels, Vectors
+from retrieval.photos.preprocess import to_pixels
+from retrieval.search.metrics import DEPTH, QueryFigures, RankingFigures, mean_over_categories, rank_queries
 from schemas.bundle import Preprocessing
 from spark_jobs.labelled_catalog import LabelledPhoto, photo_batches
 

@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
-from retrieval.encoder import Encoder, Pixels, Vectors
-from retrieval.runtimes import EXACT, available_cpu_runtimes, load_encoder
+from retrieval.encoders.contract import Encoder, Pixels, Vectors
+from retrieval.encoders.runtimes import EXACT, available_cpu_runtimes, load_encoder
 from schemas.bundle import IMAGE_TOWER_FILE, Bundle
 
 PARITY = 0.999

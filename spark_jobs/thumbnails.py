@@ -6,8 +6,8 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from retrieval.objects import ObjectStore, open_store
-from retrieval.photos import decode_photo, encode_thumbnail
+from retrieval.photos.decoding import decode_photo, encode_thumbnail
+from retrieval.store.objects import ObjectStore, open_store
 from schemas.manifest import thumbnail_key
 from spark_jobs.session import broadcast_few
 

@@ -14,7 +14,7 @@ import torch
 from open_clip.tokenizer import HFTokenizer, SimpleTokenizer, bytes_to_unicode, default_bpe
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
-from retrieval.tokenizer import TextTokenizer
+from retrieval.encoders.tokenizer import TextTokenizer
 from schemas.bundle import TextInput
 from schemas.errors import ModelUnavailable
 

@@ -6,10 +6,10 @@ from flask import Flask, g, request
 from flask_openapi3.openapi import OpenAPI
 from werkzeug.datastructures import Headers
 
-from online.document import problems
-from online.exposure import is_loopback
-from online.keys import ApiKey, Scope, find_key
-from online.problems import KEY_REQUIRED, KEY_UNKNOWN, LOOPBACK_ONLY, SCOPE_MISSING, ProblemRaised
+from online.access.exposure import is_loopback
+from online.access.keys import ApiKey, Scope, find_key
+from online.api.document import problems
+from online.api.problems import KEY_REQUIRED, KEY_UNKNOWN, LOOPBACK_ONLY, SCOPE_MISSING, ProblemRaised
 
 API_KEY = "X-API-Key"
 REALM = 'Bearer realm="shoplens"'

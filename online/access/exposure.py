@@ -4,7 +4,7 @@ import ipaddress
 import socket
 from collections.abc import Iterable, Sequence
 
-from online.keys import HOW_TO_MAKE_ONE, ApiKey
+from online.access.keys import HOW_TO_MAKE_ONE, ApiKey
 from schemas.errors import Misconfigured
 
 

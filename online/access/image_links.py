@@ -12,8 +12,8 @@ from urllib.parse import urljoin
 import urllib3
 from urllib3.util import parse_url
 
-from online.cross_origin import ORIGIN
-from online.problems import IMAGE_UNREACHABLE, INVALID_FIELDS, ProblemRaised
+from online.access.cross_origin import ORIGIN
+from online.api.problems import IMAGE_UNREACHABLE, INVALID_FIELDS, ProblemRaised
 from schemas.api import FieldError
 from schemas.errors import Misconfigured
 

@@ -2,7 +2,7 @@
 
 import click
 
-from online.keys import KEYS_FILE, Scope, create_key
+from online.access.keys import KEYS_FILE, Scope, create_key
 
 
 @click.group("key")

@@ -16,12 +16,12 @@ from limits.errors import ConfigurationError, StorageError
 from limits.storage import MemoryStorage, RedisStorage, Storage
 from limits.strategies import FixedWindowRateLimiter
 
-from online.admission import SCOPES
+from online.access.admission import SCOPES
+from online.access.host_counters import HostCounters
+from online.access.keys import Scope
+from online.api.problems import TOO_MANY_REQUESTS, ProblemRaised
 from online.config import RATE_LIMIT, REDIS_URL, SearcherConfig
-from online.host_counters import HostCounters
-from online.keys import Scope
-from online.logs import log
-from online.problems import TOO_MANY_REQUESTS, ProblemRaised
+from online.telemetry.logs import log
 from schemas.errors import Misconfigured
 
 LIMITED_SCOPES = (Scope.SEARCH, Scope.CLICK)

@@ -7,11 +7,11 @@ import structlog
 from flask import Flask, Response, g, request
 from opentelemetry.trace import Tracer
 
-from online.logs import log
-from online.metrics import SearcherMetrics
-from online.problems import BODY_TOO_LARGE, ProblemRaised
-from online.stopwatch import Stopwatch
-from online.tracing import RequestTrace
+from online.api.problems import BODY_TOO_LARGE, ProblemRaised
+from online.telemetry.logs import log
+from online.telemetry.metrics import SearcherMetrics
+from online.telemetry.stopwatch import Stopwatch
+from online.telemetry.tracing import RequestTrace
 from schemas.api import REQUEST_ID_PATTERN
 
 REQUEST_ID = "X-Request-ID"

@@ -6,7 +6,7 @@ from flask import Response
 from flask_openapi3.openapi import OpenAPI
 from pydantic import BaseModel
 
-from online.problems import MIMETYPE, PROBLEM_TYPES
+from online.api.problems import MIMETYPE, PROBLEM_TYPES
 from schemas.api import ClickRequest, LinkingForm, LinkingRequest, Problem, SearchForm, SearchRequest
 
 _REF = "#/components/schemas"

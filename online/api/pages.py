@@ -5,7 +5,7 @@ from pathlib import Path
 import flask_openapi3_swagger
 from flask import Blueprint, Flask, Response, render_template, send_from_directory
 
-from online.problems import NOT_FOUND, PROBLEM_TYPES, ProblemRaised
+from online.api.problems import NOT_FOUND, PROBLEM_TYPES, ProblemRaised
 
 CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "

@@ -10,7 +10,7 @@ from flask import Request
 from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from online.problems import BAD_JSON, INVALID_FIELDS, NO_QUERY, UNSUPPORTED_MEDIA_TYPE, ProblemRaised
+from online.api.problems import BAD_JSON, INVALID_FIELDS, NO_QUERY, UNSUPPORTED_MEDIA_TYPE, ProblemRaised
 from schemas.api import PHOTOS_MAX, ClickRequest, FieldError, Filters, LinkingRequest, RankWeights, SearchRequest
 
 MULTIPART = "multipart/form-data"

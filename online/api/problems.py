@@ -7,7 +7,7 @@ from flask import Flask, Response, g
 from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import HTTPException
 
-from online.logs import describe_error, log
+from online.telemetry.logs import describe_error, log
 from schemas.api import FieldError, Problem
 
 MIMETYPE = "application/problem+json"

@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from online.catalog import Catalog
-from retrieval.item_columns import NO_VALUE
-from retrieval.layered_items import LayeredItems
+from online.snapshots.catalog import Catalog
+from retrieval.items.columns import NO_VALUE
+from retrieval.items.layered import LayeredItems
 
 Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]

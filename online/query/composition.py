@@ -13,13 +13,13 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from online.parsing import Question
-from online.problems import INVALID_FIELDS, PRODUCT_NOT_FOUND, TEXT_UNSUPPORTED, ProblemRaised
-from online.query_photos import read_photos
-from online.snapshot import Snapshot
-from online.stopwatch import Stopwatch
-from retrieval.encoder import Vectors, unit_rows
-from retrieval.segments import QueryKind
+from online.api.parsing import Question
+from online.api.problems import INVALID_FIELDS, PRODUCT_NOT_FOUND, TEXT_UNSUPPORTED, ProblemRaised
+from online.query.photos import read_photos
+from online.snapshots.snapshot import Snapshot
+from online.telemetry.stopwatch import Stopwatch
+from retrieval.encoders.contract import Vectors, unit_rows
+from retrieval.search.segments import QueryKind
 from schemas.api import FieldError
 from schemas.errors import ModelUnavailable
 from schemas.manifest import SearchParameters

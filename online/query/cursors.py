@@ -18,12 +18,12 @@ import numpy as np
 from itsdangerous import BadData, URLSafeSerializer
 from numpy.typing import NDArray
 
-from online.attribute_match import MODELS_MAX
-from online.composition import Mix, Part, Query
-from online.logs import log
-from online.problems import BAD_CURSOR, CURSOR_EXPIRED, ProblemRaised
-from online.snapshot import Snapshot
-from retrieval.encoder import unit_rows
+from online.api.problems import BAD_CURSOR, CURSOR_EXPIRED, ProblemRaised
+from online.query.attribute_match import MODELS_MAX
+from online.query.composition import Mix, Part, Query
+from online.snapshots.snapshot import Snapshot
+from online.telemetry.logs import log
+from retrieval.encoders.contract import unit_rows
 from schemas.api import FieldError, Filters, RankWeights, SearchRequest
 from schemas.errors import StoreNotWritable
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from online.catalog import Catalog
-from retrieval.item_columns import NO_VALUE, ItemColumns
+from online.snapshots.catalog import Catalog
+from retrieval.items.columns import NO_VALUE, ItemColumns
 from schemas.api import ATTRIBUTE_FACETS_MAX, ATTRIBUTE_PREFIX, ATTRIBUTES, Facet, FacetRange, FacetValue
 
 Int64 = NDArray[np.int64]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from retrieval.item_columns import AnyAttribute, CodedColumn, ItemColumns, Mask
+from retrieval.items.columns import AnyAttribute, CodedColumn, ItemColumns, Mask
 from schemas.api import AttributeFilter, AttributeMatch, Filters, NumberMatch, PriceFilter, WordFilter, WordMatch
 
 

@@ -1,7 +1,7 @@
 """Whether the nearest photo is near enough to be what the shopper meant."""
 
-from online.composition import Query
-from online.snapshot import Snapshot
+from online.query.composition import Query
+from online.snapshots.snapshot import Snapshot
 
 
 def poor_match_below(snapshot: Snapshot, query: Query, best_row: int) -> float | None:

@@ -3,10 +3,10 @@
 import numpy as np
 from PIL import Image
 
-from online.problems import INVALID_FIELDS, PHOTO_REJECTED, ProblemRaised
-from retrieval.encoder import Pixels
-from retrieval.photos import QUERY_MARGIN, PhotoLimits, decode_photo, photo_format, upright_jpeg_size
-from retrieval.preprocess import to_batch
+from online.api.problems import INVALID_FIELDS, PHOTO_REJECTED, ProblemRaised
+from retrieval.encoders.contract import Pixels
+from retrieval.photos.decoding import QUERY_MARGIN, PhotoLimits, decode_photo, photo_format, upright_jpeg_size
+from retrieval.photos.preprocess import to_batch
 from schemas.api import FieldError, parse_box
 from schemas.bundle import Preprocessing
 from schemas.errors import PhotoRejected

@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from online.attribute_match import match_attributes
-from online.composition import Query
-from online.snapshot import Snapshot
+from online.query.attribute_match import match_attributes
+from online.query.composition import Query
+from online.snapshots.snapshot import Snapshot
 from schemas.api import RankWeights
 from schemas.calibration import Calibration
 

@@ -6,21 +6,21 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from online.composition import Query, compose_query
-from online.cursors import Cursors
-from online.diversity import diversify, pool_size
-from online.facets import count_facets
-from online.filtering import rows_that_pass
-from online.match_quality import poor_match_below
-from online.parsing import Question
-from online.ranking import Ranked, rank
-from online.snapshot import Snapshot
-from online.stopwatch import Stopwatch
-from online.tiles import read_results
-from retrieval.candidates import Candidates, find_candidates
-from retrieval.encoder import unit_rows
-from retrieval.item_columns import Mask
-from retrieval.planner import Stage
+from online.api.parsing import Question
+from online.query.composition import Query, compose_query
+from online.query.cursors import Cursors
+from online.query.diversity import diversify, pool_size
+from online.query.facets import count_facets
+from online.query.filtering import rows_that_pass
+from online.query.match_quality import poor_match_below
+from online.query.ranking import Ranked, rank
+from online.query.tiles import read_results
+from online.snapshots.snapshot import Snapshot
+from online.telemetry.stopwatch import Stopwatch
+from retrieval.encoders.contract import unit_rows
+from retrieval.items.columns import Mask
+from retrieval.search.candidates import Candidates, find_candidates
+from retrieval.search.planner import Stage
 from schemas.api import Explanation, Facet, QueryPart, SearchRequest, SearchResult
 
 Float32 = NDArray[np.float32]

@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from online.ranking import Ranked
-from online.snapshot import Snapshot
-from retrieval.candidates import Candidates
+from online.query.ranking import Ranked
+from online.snapshots.snapshot import Snapshot
+from retrieval.search.candidates import Candidates
 from schemas.api import SearchResult, Term
 
 

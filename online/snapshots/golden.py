@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from online.catalog import Catalog
-from retrieval.encoder import Encoder
-from retrieval.exact import Float32
-from retrieval.segments import QueryKind
-from retrieval.view import View
+from online.snapshots.catalog import Catalog
+from retrieval.encoders.contract import Encoder
+from retrieval.search.exact import Float32
+from retrieval.search.segments import QueryKind
+from retrieval.search.view import View
 from schemas.errors import Corrupt, EncoderMismatch, ModelUnavailable
 from schemas.manifest import GOLDEN_FILE, Manifest
 

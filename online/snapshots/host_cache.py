@@ -17,11 +17,11 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from online.logs import log
-from retrieval.builds import fetch_build
-from retrieval.bundles import fetch_bundle
-from retrieval.objects import ObjectStore
-from retrieval.stored_deltas import fetch_delta
+from online.telemetry.logs import log
+from retrieval.encoders.bundles import fetch_bundle
+from retrieval.folders.builds import fetch_build
+from retrieval.folders.deltas import fetch_delta
+from retrieval.store.objects import ObjectStore
 from schemas.bundle import WEIGHTS_FILE, model_key
 from schemas.delta import delta_key
 from schemas.errors import Corrupt, ShopLensError, StoreNotWritable

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.item_columns import NO_VALUE, ItemColumns
-from retrieval.layered_columns import lay_values
-from retrieval.layered_items import LayeredItems
+from retrieval.items.columns import NO_VALUE, ItemColumns
+from retrieval.items.layered import LayeredItems
+from retrieval.items.layered_columns import lay_values
 from schemas.calibration import NO_CURRENCY, Calibration
 
 Float32 = NDArray[np.float32]

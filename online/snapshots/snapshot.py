@@ -9,18 +9,18 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from online.catalog import Catalog, count_products
-from online.golden import GoldenQueries, ask_golden_queries, check_text_vectors
-from online.host_cache import HostCache
-from online.rank_features import RankFeatures
-from retrieval.bundles import read_bundle
-from retrieval.deltas import Delta, open_delta
-from retrieval.encoder import Encoder
-from retrieval.item_columns import ItemColumns
-from retrieval.photos import decode_photo, encode_thumbnail
-from retrieval.preprocess import to_pixels
-from retrieval.segments import Segment, open_build
-from retrieval.view import View
+from online.snapshots.catalog import Catalog, count_products
+from online.snapshots.golden import GoldenQueries, ask_golden_queries, check_text_vectors
+from online.snapshots.host_cache import HostCache
+from online.snapshots.rank_features import RankFeatures
+from retrieval.encoders.bundles import read_bundle
+from retrieval.encoders.contract import Encoder
+from retrieval.items.columns import ItemColumns
+from retrieval.photos.decoding import decode_photo, encode_thumbnail
+from retrieval.photos.preprocess import to_pixels
+from retrieval.search.deltas import Delta, open_delta
+from retrieval.search.segments import Segment, open_build
+from retrieval.search.view import View
 from schemas.api import RESULTS_MAX
 from schemas.bundle import Bundle, Preprocessing
 from schemas.calibration import Calibration

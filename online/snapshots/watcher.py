@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable
 from enum import StrEnum
 
-from online.logs import log
-from online.metrics import SearcherMetrics
-from online.snapshot import Snapshot, SnapshotLoader
-from retrieval.objects import ObjectStore
+from online.snapshots.snapshot import Snapshot, SnapshotLoader
+from online.telemetry.logs import log
+from online.telemetry.metrics import SearcherMetrics
+from retrieval.store.objects import ObjectStore
 from schemas.errors import ShopLensError, TryAgain
 from schemas.pointer import POINTER_KEY, Pointer
 

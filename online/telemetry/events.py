@@ -22,7 +22,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from online.logs import log
+from online.telemetry.logs import log
 from schemas.events import ClickEvent, ImpressionEvent, to_json_line
 
 OPEN_SUFFIX = ".jsonl.part"

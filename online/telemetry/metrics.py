@@ -12,7 +12,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from online.snapshot import Snapshot
+from online.snapshots.snapshot import Snapshot
 from schemas.intervals import parse_time
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST

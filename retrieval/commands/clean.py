@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import click
 
-from retrieval.objects import open_store
-from retrieval.sweep import Survey, remove, survey
+from retrieval.publishing.sweep import Survey, remove, survey
+from retrieval.store.objects import open_store
 from schemas.intervals import parse_time
 
 _SHOWN = 200

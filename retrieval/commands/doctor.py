@@ -10,12 +10,12 @@ from typing import cast
 
 import click
 
-from retrieval.bundles import default_cache_folder
 from retrieval.diagnosis.conditional_writes import check_store
 from retrieval.diagnosis.findings import Finding, State, exit_code_of, found_by
 from retrieval.diagnosis.host import check_clock, check_disks
 from retrieval.diagnosis.published import check_published
-from retrieval.objects import ObjectStore, open_store
+from retrieval.encoders.bundles import default_cache_folder
+from retrieval.store.objects import ObjectStore, open_store
 from schemas.errors import EXIT_TRY_AGAIN
 
 LAKE_CHECKS = "shoplens.lake_checks"

@@ -12,11 +12,11 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from retrieval.builds import list_builds, verify_build
-from retrieval.index_tables import describe_pointer, history_of, name_of, summarise_store, tables_of
-from retrieval.objects import ObjectStore, open_store
-from retrieval.publishing import read_pointer, release, rollback
-from retrieval.stored_deltas import list_deltas, verify_delta
+from retrieval.commands.index_tables import describe_pointer, history_of, name_of, summarise_store, tables_of
+from retrieval.folders.builds import list_builds, verify_build
+from retrieval.folders.deltas import list_deltas, verify_delta
+from retrieval.publishing.pointer import read_pointer, release, rollback
+from retrieval.store.objects import ObjectStore, open_store
 from schemas.delta import DeltaManifest, delta_key
 from schemas.errors import BadData
 from schemas.manifest import Manifest, build_key

@@ -5,8 +5,8 @@ from typing import Any
 
 from rich.table import Table
 
-from retrieval.builds import StoredBuild
-from retrieval.stored_deltas import StoredDelta
+from retrieval.folders.builds import StoredBuild
+from retrieval.folders.deltas import StoredDelta
 from schemas.manifest import FileEntry
 from schemas.pointer import Pointer, Served
 

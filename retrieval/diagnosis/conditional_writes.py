@@ -9,7 +9,7 @@ import threading
 import uuid
 
 from retrieval.diagnosis.findings import Finding, found_by, ok, raised, wrong
-from retrieval.objects import ObjectStore
+from retrieval.store.objects import ObjectStore
 from schemas.errors import PreconditionFailed, ShopLensError
 
 ROUNDS = 10

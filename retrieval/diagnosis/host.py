@@ -7,12 +7,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from retrieval.builds import find_build
-from retrieval.bundles import find_bundle
 from retrieval.diagnosis.findings import Finding, ok, warning, wrong
-from retrieval.objects import ObjectStore
-from retrieval.publishing import read_pointer
-from retrieval.stored_deltas import find_delta
+from retrieval.encoders.bundles import find_bundle
+from retrieval.folders.builds import find_build
+from retrieval.folders.deltas import find_delta
+from retrieval.publishing.pointer import read_pointer
+from retrieval.store.objects import ObjectStore
 from schemas.bundle import WEIGHTS_FILE
 from schemas.errors import ShopLensError
 from schemas.pointer import Served

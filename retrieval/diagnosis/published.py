@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from retrieval.builds import find_build
-from retrieval.bundles import find_bundle
 from retrieval.diagnosis.findings import Finding, State, found_by, ok, raised, warning, wrong
-from retrieval.objects import ObjectStore
-from retrieval.publishing import read_pointer
-from retrieval.stored_deltas import find_delta
+from retrieval.encoders.bundles import find_bundle
+from retrieval.folders.builds import find_build
+from retrieval.folders.deltas import find_delta
+from retrieval.publishing.pointer import read_pointer
+from retrieval.store.objects import ObjectStore
 from schemas.errors import ShopLensError
 from schemas.manifest import Manifest
 from schemas.pointer import Pointer, Served

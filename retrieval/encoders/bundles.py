@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from retrieval.objects import ObjectStore
+from retrieval.store.objects import ObjectStore
 from schemas.bundle import (
     BUNDLE_FILE,
     OPEN_CLIP_CONFIG_FILE,

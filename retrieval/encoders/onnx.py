@@ -8,9 +8,9 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from retrieval.bundles import read_bundle
-from retrieval.encoder import Pixels, Vectors, measured_batch, refuse_other_shapes, unit_rows
-from retrieval.tokenizer import TextTokenizer
+from retrieval.encoders.bundles import read_bundle
+from retrieval.encoders.contract import Pixels, Vectors, measured_batch, refuse_other_shapes, unit_rows
+from retrieval.encoders.tokenizer import TextTokenizer
 from schemas.bundle import IMAGE_TOWER_FILE, INT8_IMAGE_TOWER_FILE, TEXT_TOWER_FILE, Bundle
 from schemas.errors import Corrupt, ModelUnavailable
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import openvino
 
-from retrieval.bundles import read_bundle
-from retrieval.encoder import Pixels, Vectors, measured_batch, refuse_other_shapes, unit_rows
-from retrieval.onnx_encoder import OnnxEncoder
+from retrieval.encoders.bundles import read_bundle
+from retrieval.encoders.contract import Pixels, Vectors, measured_batch, refuse_other_shapes, unit_rows
+from retrieval.encoders.onnx import OnnxEncoder
 from schemas.bundle import IMAGE_TOWER_FILE, Bundle
 from schemas.errors import Corrupt, ModelUnavailable
 

@@ -6,8 +6,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from retrieval.bundles import read_bundle
-from retrieval.encoder import Encoder
+from retrieval.encoders.bundles import read_bundle
+from retrieval.encoders.contract import Encoder
 from schemas.bundle import INT8_IMAGE_TOWER_FILE, Bundle
 from schemas.errors import ModelUnavailable
 
@@ -26,12 +26,12 @@ def load_encoder(folder: Path, runtime: str = "auto", threads: int = 1, *, words
     engine, _, precision = chosen.partition("-")
     try:
         if engine == "torch":
-            return _encoder_class("torch_encoder", "TorchEncoder").load(folder)  # type: ignore[no-any-return]
+            return _encoder_class("torch", "TorchEncoder").load(folder)  # type: ignore[no-any-return]
         if engine == "openvino":
-            loader = _encoder_class("openvino_encoder", "OpenVinoEncoder")
+            loader = _encoder_class("openvino", "OpenVinoEncoder")
             return loader.load(folder, threads, precision or "fp32")  # type: ignore[no-any-return]
         if engine == "onnx":
-            loader = _encoder_class("onnx_encoder", "OnnxEncoder")
+            loader = _encoder_class("onnx", "OnnxEncoder")
             return loader.load(folder, threads, precision or "fp32", words=words)  # type: ignore[no-any-return]
     except ImportError as error:
         raise ModelUnavailable(
@@ -57,7 +57,7 @@ def available_cpu_runtimes(bundle: Bundle) -> tuple[str, ...]:
     """Of CPU_RUNTIMES, those whose library is installed, whose tower the bundle has and whose numbers the CPU computes."""
     found = [EXACT]
     if importlib.util.find_spec("openvino"):
-        precisions = importlib.import_module("retrieval.openvino_encoder").supported_precisions()
+        precisions = importlib.import_module("retrieval.encoders.openvino").supported_precisions()
         found += [f"openvino-{precision}" for precision in precisions]
     if INT8_IMAGE_TOWER_FILE in bundle.files:
         found.append("onnx-int8")
@@ -70,9 +70,9 @@ def has_gpu() -> bool:
         return False
     if importlib.util.find_spec("torch") is None:
         return False
-    return bool(importlib.import_module("retrieval.torch_encoder").torch.cuda.is_available())
+    return bool(importlib.import_module("retrieval.encoders.torch").torch.cuda.is_available())
 
 
 def _encoder_class(module: str, name: str) -> Any:
     """Loaded when it is chosen: each brings a large library that not every environment has."""
-    return getattr(importlib.import_module(f"retrieval.{module}"), name)
+    return getattr(importlib.import_module(f"retrieval.encoders.{module}"), name)

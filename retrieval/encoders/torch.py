@@ -12,9 +12,9 @@ import open_clip
 import torch
 from safetensors.torch import load_file
 
-from retrieval.bundles import read_bundle
-from retrieval.encoder import Pixels, Vectors, refuse_other_shapes, unit_rows
-from retrieval.tokenizer import TextTokenizer
+from retrieval.encoders.bundles import read_bundle
+from retrieval.encoders.contract import Pixels, Vectors, refuse_other_shapes, unit_rows
+from retrieval.encoders.tokenizer import TextTokenizer
 from schemas.bundle import OPEN_CLIP_CONFIG_FILE, TEXT_CONFIG_FILE, WEIGHTS_FILE, Bundle
 from schemas.errors import Corrupt, ModelUnavailable
 

@@ -1,12 +1,12 @@
-"""Builds in the object store, under builds/<id>/: sent, found, fetched and verified as `retrieval.stored_folders` does."""
+"""Builds in the object store, under builds/<id>/: sent, found, fetched and verified as `retrieval.folders.stored` does."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from retrieval.build_folder import read_verified_manifest
-from retrieval.objects import ObjectStore
-from retrieval.stored_folders import FolderKind
+from retrieval.folders.build import read_verified_manifest
+from retrieval.folders.stored import FolderKind
+from retrieval.store.objects import ObjectStore
 from schemas.manifest import Manifest
 
 _BUILDS = FolderKind(

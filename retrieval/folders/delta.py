@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from retrieval.build_folder import check_file
+from retrieval.folders.build import check_file
 from schemas.delta import CHANGES_FILE, SEGMENT_FILES, TOMBSTONES_FILE, DeltaManifest
 from schemas.errors import Corrupt
 from schemas.manifest import MANIFEST_FILE

@@ -1,4 +1,4 @@
-"""Deltas in the object store, under deltas/<id>/: sent, found, fetched and verified as `retrieval.stored_folders` does.
+"""Deltas in the object store, under deltas/<id>/: sent, found, fetched and verified as `retrieval.folders.stored` does.
 
 A delta never changes, and its manifest names the versions of the first run that found this difference. At which later ones
 it was found again, and passed the gate, its evaluation says: rolling back must know.
@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from retrieval.delta_folder import read_verified_delta
-from retrieval.objects import ObjectStore
-from retrieval.stored_folders import FolderKind
+from retrieval.folders.delta import read_verified_delta
+from retrieval.folders.stored import FolderKind
+from retrieval.store.objects import ObjectStore
 from schemas.delta import DeltaEvaluation, DeltaManifest, delta_evaluation_key
 
 _DELTAS = FolderKind(

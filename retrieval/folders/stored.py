@@ -1,6 +1,6 @@
 """Immutable folders in the object store: files first and manifest last, fetched whole or not at all.
 
-Builds (`retrieval.builds`) and deltas (`retrieval.stored_deltas`) are such folders; each names its keys and manifest.
+Builds (`retrieval.folders.builds`) and deltas (`retrieval.folders.deltas`) are such folders; each names its keys and manifest.
 """
 
 import fcntl
@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from retrieval.build_folder import check_file
-from retrieval.objects import ObjectStore
+from retrieval.folders.build import check_file
+from retrieval.store.objects import ObjectStore
 from schemas.delta import DeltaManifest
 from schemas.errors import BadData, Corrupt, PreconditionFailed
 from schemas.manifest import MANIFEST_FILE, Manifest

@@ -13,8 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from retrieval.exact import Int64
-from retrieval.item_columns import (
+from retrieval.items.columns import (
     NO_VALUE,
     AnyAttribute,
     Attribute,
@@ -24,7 +23,8 @@ from retrieval.item_columns import (
     Mask,
     group_names,
 )
-from retrieval.layered_items import LayeredItems
+from retrieval.items.layered import LayeredItems
+from retrieval.search.exact import Int64
 
 Values = TypeVar("Values", bound=NDArray[Any])
 

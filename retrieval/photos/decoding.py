@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from retrieval.jpeg_stream import bare_jpeg
+from retrieval.photos.jpeg_stream import bare_jpeg
 from schemas.errors import PhotoRejected
 from schemas.reasons import PhotoReason
 

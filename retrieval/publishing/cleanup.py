@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Literal
 
-from retrieval.objects import StoredEntry, UnfinishedUpload
+from retrieval.store.objects import StoredEntry, UnfinishedUpload
 from schemas.bundle import BUNDLE_FILE
 from schemas.manifest import MANIFEST_FILE
 from schemas.pointer import POINTER_KEY, Pointer, Served

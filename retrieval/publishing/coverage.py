@@ -7,9 +7,9 @@ those at which either was live. A delta that the gate did not pass covers nothin
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from retrieval.builds import find_build
-from retrieval.objects import ObjectStore
-from retrieval.stored_deltas import StoredDelta, list_deltas, read_evaluation
+from retrieval.folders.builds import find_build
+from retrieval.folders.deltas import StoredDelta, list_deltas, read_evaluation
+from retrieval.store.objects import ObjectStore
 from schemas.delta import DeltaEvaluation
 from schemas.errors import BadData
 from schemas.pointer import Pointer, Served

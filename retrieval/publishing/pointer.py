@@ -12,10 +12,10 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from retrieval.builds import find_build
-from retrieval.coverage import with_covering_delta
-from retrieval.objects import ObjectStore
-from retrieval.stored_deltas import find_delta
+from retrieval.folders.builds import find_build
+from retrieval.folders.deltas import find_delta
+from retrieval.publishing.coverage import with_covering_delta
+from retrieval.store.objects import ObjectStore
 from schemas.errors import BadData, PointerMoved, PreconditionFailed, PublishingHeld, StoreUnavailable
 from schemas.pointer import POINTER_KEY, Generation, Hold, Pointer, Served
 

@@ -1,4 +1,4 @@
-"""Clean-up of an object store by the rules of `retrieval.cleanup`: look, then remove what was found.
+"""Clean-up of an object store by the rules of `retrieval.publishing.cleanup`: look, then remove what was found.
 
     found = survey(store, as_of)       # reads only
     remove(store, found)               # looks at CURRENT again before each thing
@@ -18,12 +18,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from retrieval import cleanup
-from retrieval.builds import find_build
-from retrieval.cleanup import BUILDS, DELTAS, IMAGES, MODELS, RECEIPTS, Removal
-from retrieval.objects import ObjectStore, StoredEntry, UnfinishedUpload
-from retrieval.publishing import read_pointer
-from retrieval.stored_deltas import find_delta
+from retrieval.folders.builds import find_build
+from retrieval.folders.deltas import find_delta
+from retrieval.publishing import cleanup
+from retrieval.publishing.cleanup import BUILDS, DELTAS, IMAGES, MODELS, RECEIPTS, Removal
+from retrieval.publishing.pointer import read_pointer
+from retrieval.store.objects import ObjectStore, StoredEntry, UnfinishedUpload
 from schemas.delta import DeltaManifest, delta_key
 from schemas.errors import Corrupt, Misconfigured, SchemaTooNew
 from schemas.manifest import ITEMS_FILE, Manifest, build_key

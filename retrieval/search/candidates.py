@@ -7,9 +7,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.exact import Float32, Int64
-from retrieval.item_columns import Codes, Mask
-from retrieval.planner import Plan, Stage
+from retrieval.items.columns import Codes, Mask
+from retrieval.search.exact import Float32, Int64
+from retrieval.search.planner import Plan, Stage
 from schemas.manifest import SearchParameters
 
 WIDTHS = (500, 2_000)

@@ -5,7 +5,7 @@
     delta.changed_rows, delta.changes             # (m,) int64 base rows, and their items as they are now
     delta.segment                                 # new rows, numbered from 0 here; None where there are none
 
-`retrieval.view` lays a delta over its base.
+`retrieval.search.view` lays a delta over its base.
 """
 
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from retrieval.delta_folder import read_verified_delta
-from retrieval.item_table import ITEMS_SCHEMA
-from retrieval.segments import Segment, open_segment
+from retrieval.folders.delta import read_verified_delta
+from retrieval.items.table import ITEMS_SCHEMA
+from retrieval.search.segments import Segment, open_segment
 from schemas.delta import CHANGES_FILE, ROW_COLUMN, TOMBSTONES_FILE, DeltaManifest
 from schemas.errors import Corrupt
 from schemas.manifest import Manifest, SearchParameters

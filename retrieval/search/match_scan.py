@@ -12,10 +12,10 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.exact import NO_ROW, Float32, Int64
-from retrieval.planner import BEST_ROWS
-from retrieval.row_scan import scan_rows
-from retrieval.row_sets import RowSet
+from retrieval.search.exact import NO_ROW, Float32, Int64
+from retrieval.search.planner import BEST_ROWS
+from retrieval.search.row_scan import scan_rows
+from retrieval.search.row_sets import RowSet
 
 Found = tuple[Float32, Int64]
 

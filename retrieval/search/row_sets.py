@@ -8,7 +8,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.exact import Int64
+from retrieval.search.exact import Int64
 
 Mask = NDArray[np.bool_]
 

@@ -22,11 +22,11 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.build_folder import read_verified_manifest
-from retrieval.exact import NO_ROW, Float32, Int64
-from retrieval.item_table import map_items
-from retrieval.match_scan import PASS_SHARE, scan_matches
-from retrieval.planner import (
+from retrieval.folders.build import read_verified_manifest
+from retrieval.items.table import map_items
+from retrieval.search.exact import NO_ROW, Float32, Int64
+from retrieval.search.match_scan import PASS_SHARE, scan_matches
+from retrieval.search.planner import (
     BEST_ROWS,
     MIXED_FACTOR,
     NEAREST_PART,
@@ -38,8 +38,8 @@ from retrieval.planner import (
     widen,
     widen_mixed,
 )
-from retrieval.row_scan import scan_rows
-from retrieval.row_sets import Mask, RowSet
+from retrieval.search.row_scan import scan_rows
+from retrieval.search.row_sets import Mask, RowSet
 from schemas.errors import Corrupt
 from schemas.manifest import INDEX_FILE, ITEMS_FILE, VECTORS_FILE, Manifest, SearchParameters
 

@@ -94,7 +94,7 @@ def open_store(uri: str) -> ObjectStore:
     parts = urlsplit(uri)
     if parts.scheme in ("s3", "s3a"):
         # boto3 takes a second to import: a searcher on a folder, and a command's --help, need not wait for it.
-        from retrieval.s3_objects import S3Store
+        from retrieval.store.s3 import S3Store
 
         return S3Store(parts.netloc, parts.path.strip("/"))
     return FolderStore(Path(parts.path if parts.scheme == "file" else uri))

@@ -18,7 +18,7 @@ from botocore.exceptions import (
     ProfileNotFound,
 )
 
-from retrieval.objects import StoredEntry, StoredObject, UnfinishedUpload
+from retrieval.store.objects import StoredEntry, StoredObject, UnfinishedUpload
 from schemas.errors import ClockOff, PreconditionFailed, StoreNotWritable, StoreUnavailable
 
 _KEYS_A_DELETION = 1000

@@ -62,8 +62,8 @@ class SafetyCheck:
         return scorer
 
     def _zero_shot(self) -> Scorer:
-        from retrieval.bundles import locate_bundle  # here, so that a run without the check loads no runtime
-        from retrieval.objects import open_store
+        from retrieval.encoders.bundles import locate_bundle  # here, so that a run without the check loads no runtime
+        from retrieval.store.objects import open_store
 
         if not self.model:
             raise Misconfigured("--safety zero_shot needs a model: add --model ID_OR_FOLDER")
@@ -107,9 +107,9 @@ class ZeroShotScorer:
     """The share of probability on unsafe prompts. Source: Radford et al. 2021, section 3.1."""
 
     def __init__(self, bundle_folder: Path) -> None:
-        from retrieval.bundles import read_bundle
-        from retrieval.onnx_encoder import OnnxEncoder
-        from retrieval.preprocess import to_pixels
+        from retrieval.encoders.bundles import read_bundle
+        from retrieval.encoders.onnx import OnnxEncoder
+        from retrieval.photos.preprocess import to_pixels
 
         bundle = read_bundle(bundle_folder)
         if bundle.text_input is None:

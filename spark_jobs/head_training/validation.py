@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from retrieval.metrics import DEPTH, RankingFigures, mean_over_categories, rank_queries
+from retrieval.search.metrics import DEPTH, RankingFigures, mean_over_categories, rank_queries
 from spark_jobs.head_training.fit import TrainedTowers
 from spark_jobs.head_training.material import TextFeatures
 from spark_jobs.head_training.views import Views

@@ -15,8 +15,8 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
-from retrieval.encoder import Pixels
-from retrieval.preprocess import to_pixels
+from retrieval.encoders.contract import Pixels
+from retrieval.photos.preprocess import to_pixels
 from schemas.bundle import Preprocessing
 from spark_jobs.head_training.tail import Stem
 from spark_jobs.labelled_catalog import LabelledPhoto, photo_batches

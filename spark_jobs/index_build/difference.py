@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from retrieval.exact import Float32
-from retrieval.segments import Segment
+from retrieval.search.exact import Float32
+from retrieval.search.segments import Segment
 from spark_jobs.index_build.gate import Findings
 from spark_jobs.index_build.queries import photo_slices
 from spark_jobs.index_build.rows import row_digests

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from retrieval.segments import Segment
+from retrieval.search.segments import Segment
 from spark_jobs.index_build.assemble import EncodeTexts
 from spark_jobs.index_build.golden import GoldenQuery, wrong_answers
 from spark_jobs.index_build.queries import filtered_slices, photo_slices, text_slice, words_to_ask

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from retrieval.exact import Float32, exact_search
-from retrieval.segments import QueryKind, Segment
+from retrieval.search.exact import Float32, exact_search
+from retrieval.search.segments import QueryKind, Segment
 from schemas.manifest import GOLDEN_FILE
 
 PHOTO_QUERIES = 24

@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from retrieval.encoder import unit_rows
-from retrieval.exact import Float32, Int64
-from retrieval.item_columns import NO_VALUE, CodedColumn
-from retrieval.segments import Segment
+from retrieval.encoders.contract import unit_rows
+from retrieval.items.columns import NO_VALUE, CodedColumn
+from retrieval.search.exact import Float32, Int64
+from retrieval.search.segments import Segment
 from schemas.calibration import CategoryValues
 
 POOR_MATCH_PERCENTILE = 5

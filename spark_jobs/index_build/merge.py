@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from retrieval.item_table import map_items, write_items
+from retrieval.items.table import map_items, write_items
 from schemas.manifest import INDEX_FILE, ITEMS_FILE, VECTORS_FILE
 from spark_jobs.index_build.coarse import quantizer_of
 from spark_jobs.index_build.parameters import BuildParameters

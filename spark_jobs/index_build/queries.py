@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.exact import Float32, Int64
-from retrieval.segments import QueryKind, Segment
+from retrieval.search.exact import Float32, Int64
+from retrieval.search.segments import QueryKind, Segment
 
 QUERY_COSINE = 0.9
 TAIL_SHARE = 0.1

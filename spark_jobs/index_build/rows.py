@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from retrieval.item_table import ITEMS_SCHEMA
+from retrieval.items.table import ITEMS_SCHEMA
 
 ROW_ORDER = ("product_id", "image_position", "image_id")
 DIGEST_BUCKET_DIGITS = 3

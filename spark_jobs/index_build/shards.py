@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from retrieval.item_table import write_items
+from retrieval.items.table import write_items
 from schemas.manifest import ITEMS_FILE, VECTORS_FILE
 from spark_jobs.index_build.coarse import quantizer_of
 from spark_jobs.index_build.parameters import BuildParameters

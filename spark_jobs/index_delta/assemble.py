@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from retrieval.build_folder import describe_file
-from retrieval.deltas import CHANGES_SCHEMA
-from retrieval.item_table import conform_items
-from retrieval.segments import Segment
+from retrieval.folders.build import describe_file
+from retrieval.items.table import conform_items
+from retrieval.search.deltas import CHANGES_SCHEMA
+from retrieval.search.segments import Segment
 from schemas.delta import CHANGES_FILE, EXACT_ROWS, ROW_COLUMN, SEGMENT_FILES, TOMBSTONES_FILE, DeltaManifest
 from schemas.manifest import MANIFEST_FILE
 from spark_jobs.index_build.assemble import fill_folder

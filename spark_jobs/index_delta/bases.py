@@ -4,10 +4,10 @@ import os
 import shutil
 from pathlib import Path
 
-from retrieval.builds import fetch_build
-from retrieval.bundles import default_cache_folder
-from retrieval.objects import ObjectStore
-from retrieval.segments import Segment, open_build
+from retrieval.encoders.bundles import default_cache_folder
+from retrieval.folders.builds import fetch_build
+from retrieval.search.segments import Segment, open_build
+from retrieval.store.objects import ObjectStore
 
 KEPT = 4
 """Folders that stay: the bases that CURRENT names, and one to spare."""

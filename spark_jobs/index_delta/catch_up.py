@@ -8,8 +8,8 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from retrieval.builds import find_build
-from retrieval.publishing import Published, publish, read_pointer
+from retrieval.folders.builds import find_build
+from retrieval.publishing.pointer import Published, publish, read_pointer
 from schemas.errors import BadData, PointerMoved
 from schemas.pointer import Pointer, Served
 from spark_jobs.evaluate_delta import evaluate_delta
@@ -38,7 +38,7 @@ def publish_caught_up(context: JobContext, built: BuiltBase, publish_id: str, *,
     """Make the build live, caught up with CURRENT; again where CURRENT moved on while its delta was made.
 
     Raises PointerMoved where it moved on every time, GateFailed where the delta does not pass, and what
-    `retrieval.publishing.publish` raises.
+    `retrieval.publishing.pointer.publish` raises.
     """
     for _ in range(CATCH_UPS):
         found = read_pointer(context.store)

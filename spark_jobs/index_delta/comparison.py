@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from retrieval.item_table import ITEMS_SCHEMA
+from retrieval.items.table import ITEMS_SCHEMA
 
 Int64 = NDArray[np.int64]
 

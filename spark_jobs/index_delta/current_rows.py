@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from retrieval.item_table import conform_items
+from retrieval.items.table import conform_items
 from spark_jobs.index_build.rows import as_stored
 from spark_jobs.index_delta.changed_products import rows_with
 from spark_jobs.index_delta.comparison import Comparison, combine, compare_items

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from retrieval.coverage import is_at
-from retrieval.segments import Segment
-from retrieval.stored_deltas import upload_delta
+from retrieval.folders.deltas import upload_delta
+from retrieval.publishing.coverage import is_at
+from retrieval.search.segments import Segment
 from schemas.delta import DeltaManifest
 from schemas.pointer import Pointer, Served
 from schemas.tables import IMAGE_FETCHES, IMAGES, PRODUCT_IMAGES, PRODUCTS, embeddings

@@ -66,5 +66,5 @@ def test_schemas_need_the_standard_library_only() -> None:
 
 
 def test_torch_stands_in_one_module_of_retrieval() -> None:
-    users = [path.name for path in modules_of("retrieval") if imported_roots(path) & {"torch", "open_clip"}]
-    assert users == ["torch_encoder.py"]
+    users = [path for path in modules_of("retrieval") if imported_roots(path) & {"torch", "open_clip"}]
+    assert users == [ROOT / "retrieval/encoders/torch.py"]

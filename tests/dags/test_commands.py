@@ -9,8 +9,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("module", ["index_commands", "clean_command", "doctor_command"])
+@pytest.mark.parametrize("module", ["index", "clean", "doctor"])
 def test_the_commands_of_the_store_run_where_airflow_does(module: str) -> None:
-    code = f"import sys, retrieval.{module}; print(sorted({{'faiss', 'pyspark', 'flask'}} & set(sys.modules)))"
+    code = f"import sys, retrieval.commands.{module}; print(sorted({{'faiss', 'pyspark', 'flask'}} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr

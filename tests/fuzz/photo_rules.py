@@ -5,8 +5,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from retrieval.jpeg_stream import bare_jpeg
-from retrieval.photos import (
+from retrieval.photos.decoding import (
     STORED_SIDE_PX,
     THUMBNAIL_SIDE_PX,
     PhotoLimits,
@@ -17,6 +16,7 @@ from retrieval.photos import (
     store_photo,
     upright_jpeg_size,
 )
+from retrieval.photos.jpeg_stream import bare_jpeg
 from schemas.errors import PhotoRejected
 from schemas.reasons import PhotoReason
 

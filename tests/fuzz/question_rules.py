@@ -5,11 +5,11 @@ from pathlib import Path
 
 from flask.testing import FlaskClient
 
+from online.api.problems import MIMETYPE, PROBLEM_TYPES
 from online.app import create_app
 from online.config import SearcherConfig
-from online.logs import configure_logging
-from online.problems import MIMETYPE, PROBLEM_TYPES
-from retrieval.objects import FolderStore
+from online.telemetry.logs import configure_logging
+from retrieval.store.objects import FolderStore
 from schemas.api import Problem, SearchResponse
 from tests.online.tiny_shop import MeanColourEncoder, point_at, put_build, put_model
 

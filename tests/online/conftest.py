@@ -10,9 +10,9 @@ from flask_openapi3.openapi import OpenAPI
 
 from online.app import create_app
 from online.config import SearcherConfig
-from online.logs import configure_logging
 from online.searcher import Searcher
-from retrieval.objects import FolderStore
+from online.telemetry.logs import configure_logging
+from retrieval.store.objects import FolderStore
 from tests.online.tiny_shop import MeanColourEncoder, point_at, put_build, put_model
 
 

@@ -15,7 +15,7 @@ import psutil
 import requests
 
 from online.serve import take_port
-from retrieval.objects import ObjectStore
+from retrieval.store.objects import ObjectStore
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 90

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from retrieval.objects import FolderStore
+from retrieval.store.objects import FolderStore
 from tests.online.running import PATIENCE_S, Running, run_gunicorn
 
 pytestmark = pytest.mark.full

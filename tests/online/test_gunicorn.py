@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from online.serve import take_port
-from retrieval.objects import FolderStore
+from retrieval.store.objects import FolderStore
 from schemas.manifest import VECTORS_FILE, build_key
 from schemas.pointer import POINTER_KEY
 from tests.online.running import PATIENCE_S, ROOT, Crowd, Running, run_gunicorn, wait_until

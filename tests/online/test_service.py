@@ -9,9 +9,9 @@ from flask.testing import FlaskClient
 from flask_openapi3.openapi import OpenAPI
 from werkzeug.test import TestResponse
 
-from online.logs import configure_logging
-from online.problems import PROBLEM_TYPES
+from online.api.problems import PROBLEM_TYPES
 from online.searcher import Searcher
+from online.telemetry.logs import configure_logging
 from tests.online.running import ROOT
 from tests.online.tiny_shop import SHOP
 

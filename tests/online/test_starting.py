@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from online.keys import KEYS, KEYS_FILE, Scope, create_key
+from online.access.keys import KEYS, KEYS_FILE, Scope, create_key
 from online.serve import take_port
-from retrieval.objects import FolderStore
+from retrieval.store.objects import FolderStore
 from tests.online.running import PATIENCE_S, ROOT, run_gunicorn
 
 pytestmark = pytest.mark.full

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import requests
 
-from online.keys import KEYS_FILE, Scope, create_key
-from retrieval.objects import FolderStore
+from online.access.keys import KEYS_FILE, Scope, create_key
+from retrieval.store.objects import FolderStore
+from tests.online.query.test_hostile_photos import png_that_claims
 from tests.online.running import PATIENCE_S, Running, run_gunicorn, wait_until
-from tests.online.test_hostile_photos import png_that_claims
 
 pytestmark = pytest.mark.full
 

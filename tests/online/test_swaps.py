@@ -16,10 +16,10 @@ import pytest
 import requests
 
 from online.serve import MALLOC
-from retrieval.objects import FolderStore
-from retrieval.publishing import publish, rollback
-from retrieval.segments import Segment, open_build
-from retrieval.stored_deltas import upload_delta, write_evaluation
+from retrieval.folders.deltas import upload_delta, write_evaluation
+from retrieval.publishing.pointer import publish, rollback
+from retrieval.search.segments import Segment, open_build
+from retrieval.store.objects import FolderStore
 from schemas.delta import DeltaEvaluation
 from schemas.pointer import POINTER_KEY, Served
 from spark_jobs.index_delta.assemble import write_delta

@@ -12,12 +12,12 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from retrieval.build_folder import describe_file
-from retrieval.encoder import Pixels, Vectors, unit_rows
-from retrieval.item_table import conform_items, write_items
-from retrieval.objects import FolderStore, ObjectStore
-from retrieval.segments import open_build
-from retrieval.stored_deltas import upload_delta
+from retrieval.encoders.contract import Pixels, Vectors, unit_rows
+from retrieval.folders.build import describe_file
+from retrieval.folders.deltas import upload_delta
+from retrieval.items.table import conform_items, write_items
+from retrieval.search.segments import open_build
+from retrieval.store.objects import FolderStore, ObjectStore
 from schemas.bundle import Bundle, BundleFile, Preprocessing, TextInput, model_key
 from schemas.delta import DeltaManifest
 from schemas.errors import ModelUnavailable

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from online.app import create_app
 from online.config import SearcherConfig
-from online.logs import configure_logging
-from retrieval.encoder import Vectors
+from online.telemetry.logs import configure_logging
+from retrieval.encoders.contract import Vectors
 from tests.online.tiny_shop import MeanColourEncoder
 
 _held = Path(os.environ["TINY_HELD"])

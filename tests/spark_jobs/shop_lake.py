@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from retrieval.builds import upload_build
-from retrieval.deltas import open_delta
-from retrieval.objects import FolderStore
-from retrieval.publishing import publish, read_pointer
-from retrieval.segments import Segment
-from retrieval.stored_deltas import fetch_delta
-from retrieval.view import View
+from retrieval.folders.builds import upload_build
+from retrieval.folders.deltas import fetch_delta
+from retrieval.publishing.pointer import publish, read_pointer
+from retrieval.search.deltas import open_delta
+from retrieval.search.segments import Segment
+from retrieval.search.view import View
+from retrieval.store.objects import FolderStore
 from schemas.pointer import Pointer, Served
 from schemas.receipts import Receipt, receipt_key
 from schemas.tables import IMAGE_FETCHES, IMAGES, PRODUCT_IMAGES, PRODUCTS, Table, embeddings

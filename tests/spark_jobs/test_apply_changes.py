@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from retrieval.objects import FolderStore
+from retrieval.store.objects import FolderStore
 from schemas.errors import EXIT_MISCONFIGURED, EXIT_TRY_AGAIN, PointerMoved
 from schemas.receipts import Receipt, failure_key, receipt_key
 from spark_jobs import apply_changes

@@ -4,8 +4,8 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
-from retrieval.builds import fetch_build
-from retrieval.segments import Segment, open_build
+from retrieval.folders.builds import fetch_build
+from retrieval.search.segments import Segment, open_build
 from schemas.manifest import thumbnail_key
 from schemas.tables import IMAGE_FETCHES, IMAGES, PRODUCTS
 from spark_jobs import build_index, index_shards

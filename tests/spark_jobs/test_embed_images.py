@@ -12,18 +12,18 @@ import pytest
 from PIL import Image
 from pyspark.sql import SparkSession
 
-from retrieval.bundles import upload_bundle
-from retrieval.objects import FolderStore
-from retrieval.onnx_encoder import OnnxEncoder
-from retrieval.photos import decode_photo, encode_stored
-from retrieval.preprocess import to_batch
+from retrieval.encoders.bundles import upload_bundle
+from retrieval.encoders.onnx import OnnxEncoder
+from retrieval.photos.decoding import decode_photo, encode_stored
+from retrieval.photos.preprocess import to_batch
+from retrieval.store.objects import FolderStore
 from schemas.bundle import BUNDLE_FILE, IMAGE_TOWER_FILE, TEXT_TOWER_FILE, WEIGHTS_FILE, Bundle
 from schemas.receipts import Receipt, receipt_key
 from schemas.tables import IMAGE_FETCHES, IMAGES, PRODUCT_IMAGES, PRODUCTS, Table, embeddings
 from spark_jobs import embed_images
 from spark_jobs.embed_images import partitions_for
 from spark_jobs.lake import Lake
-from tests.retrieval.tiny_model import tiny_bundle_folder
+from tests.retrieval.encoders.tiny_model import tiny_bundle_folder
 
 DAY = datetime(2026, 1, 31, 2, tzinfo=UTC)
 

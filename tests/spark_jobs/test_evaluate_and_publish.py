@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
-from retrieval.publishing import read_pointer, release, rollback
+from retrieval.publishing.pointer import read_pointer, release, rollback
 from schemas.manifest import build_key, thumbnail_key
 from schemas.pointer import Pointer
 from schemas.tables import BUILDS, PRODUCTS

@@ -9,7 +9,7 @@ from PIL import Image
 
 from schemas.errors import BadData, ModelUnavailable, ShopLensError
 from spark_jobs.evaluate_command import evaluate
-from tests.retrieval.tiny_model import tiny_bundle_folder
+from tests.retrieval.encoders.tiny_model import tiny_bundle_folder
 
 MAPPING = """
 [source]

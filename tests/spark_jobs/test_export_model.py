@@ -9,14 +9,14 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from retrieval.bundles import read_bundle, refingerprint, verify_bundle
+from retrieval.encoders.bundles import read_bundle, refingerprint, verify_bundle
 from schemas.bundle import BUNDLE_FILE, IMAGE_TOWER_FILE, TEXT_TOWER_FILE, WEIGHTS_FILE
 from schemas.errors import ModelUnavailable
 from spark_jobs.export_model import export_bundle, portable_config, preprocessing_of, read_photos
 from spark_jobs.model_commands import model
 from spark_jobs.open_clip_models import load_model
 from spark_jobs.runtime_choice import choose
-from tests.retrieval.tiny_model import CONFIG, load_tiny_model, tiny_bundle_folder
+from tests.retrieval.encoders.tiny_model import CONFIG, load_tiny_model, tiny_bundle_folder
 
 
 @pytest.fixture(scope="module")

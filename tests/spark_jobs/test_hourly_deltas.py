@@ -7,8 +7,8 @@ from random import Random
 import pytest
 from pyspark.sql import SparkSession
 
-from retrieval.objects import FolderStore
-from retrieval.publishing import rollback
+from retrieval.publishing.pointer import rollback
+from retrieval.store.objects import FolderStore
 from schemas.manifest import thumbnail_key
 from spark_jobs import build_delta, evaluate_delta, publish_deltas
 from spark_jobs import publish as publish_base_job

@@ -5,7 +5,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from retrieval.diagnosis.findings import State, exit_code_of
-from retrieval.objects import FolderStore
+from retrieval.store.objects import FolderStore
 from schemas.manifest import Manifest, SearchParameters, build_key
 from schemas.pointer import POINTER_KEY, Pointer, Served
 from schemas.tables import LAKE_VERSION, PRODUCTS

@@ -12,7 +12,7 @@ from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from retrieval.objects import FolderStore
+from retrieval.store.objects import FolderStore
 from schemas.manifest import Manifest, SearchParameters, build_key
 from schemas.pointer import POINTER_KEY, Pointer, Served
 from schemas.receipts import Receipt

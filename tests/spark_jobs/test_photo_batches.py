@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from retrieval.encoder import Pixels, Vectors, unit_rows
+from retrieval.encoders.contract import Pixels, Vectors, unit_rows
 from schemas.bundle import Preprocessing
 from spark_jobs import photo_batches
 from spark_jobs.photo_batches import EncodePhotos, ModelSource, regroup

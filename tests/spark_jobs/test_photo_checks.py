@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
-from retrieval.photos import PhotoLimits
+from retrieval.photos.decoding import PhotoLimits
 from schemas.reasons import PhotoReason
 from spark_jobs.fetch.measures import hamming_distance, measure
 from spark_jobs.photo_checks import ACCEPTED, REJECTED, PhotoRules, check_photo

@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from retrieval.objects import FolderStore
-from retrieval.publishing import read_pointer, rollback
+from retrieval.publishing.pointer import read_pointer, rollback
+from retrieval.store.objects import FolderStore
 from schemas.errors import EXIT_BAD_DATA, EXIT_MISCONFIGURED
 from schemas.manifest import Manifest, SearchParameters, build_key
 from schemas.pointer import Pointer

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from open_clip.tokenizer import HFTokenizer, SigLipTokenizer, SimpleTokenizer
 from tokenizers import Tokenizer
 
-from retrieval.tokenizer import TextTokenizer
+from retrieval.encoders.tokenizer import TextTokenizer
 from schemas.errors import ModelUnavailable
 from spark_jobs.packaged_model import text_package_folder
 from spark_jobs.tokenizer_files import PROBE_TEXTS, tokenizer_file

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from retrieval.objects import FolderStore
+from retrieval.store.objects import FolderStore
 from schemas.calibration import Calibration, CategoryValues
 from tests.online.tiny_shop import COLOURS, MODEL_ID, Item, point_at, put_build, put_model
 from tests.servers import PROJECT_ROOT, free_port, wait_for_http

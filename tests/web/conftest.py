@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from retrieval.objects import FolderStore
+from retrieval.store.objects import FolderStore
 from tests.servers import PROJECT_ROOT, find_program
 from tests.web.coloured_shop import make_store, run_searcher
 

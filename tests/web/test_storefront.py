@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from online.keys import Scope, create_key
-from retrieval.objects import FolderStore
+from online.access.keys import Scope, create_key
+from retrieval.store.objects import FolderStore
 from tests.web.coloured_shop import run_searcher
 from tests.web.conftest import OpenContext, Watch, keep_screenshot
 from tests.web.visiting import choose, expect_first, expect_found, photo_file, search_words, titles, trouble

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from retrieval.objects import FolderStore, ObjectStore
+from retrieval.store.objects import FolderStore, ObjectStore
 from tests.online.tiny_shop import COLOURS, SHOP, Item, point_at, put_build, put_model
 
 

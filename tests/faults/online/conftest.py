@@ -6,8 +6,8 @@ import boto3
 import pytest
 
 from online.config import SearcherConfig
-from online.logs import configure_logging
-from retrieval.s3_objects import S3Store
+from online.telemetry.logs import configure_logging
+from retrieval.store.s3 import S3Store
 from tests.faults.online.changing_shop import ChangingShop
 from tests.servers import S3Server
 

@@ -10,8 +10,8 @@ import pytest
 
 from online.app import create_app
 from online.searcher import Searcher
-from online.watcher import Look
-from retrieval.objects import ObjectStore
+from online.snapshots.watcher import Look
+from retrieval.store.objects import ObjectStore
 from tests.faults.online.changing_shop import ChangingShop
 from tests.faults.online.conftest import searcher_config
 from tests.online.tiny_shop import COLOURS, SHOP, Item, MeanColourEncoder, point_at, put_delta

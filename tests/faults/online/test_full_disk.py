@@ -10,7 +10,7 @@ import pytest
 
 from online.app import create_app
 from online.searcher import Searcher
-from online.watcher import Look
+from online.snapshots.watcher import Look
 from tests.faults.online.changing_shop import ChangingShop, generation_of
 from tests.faults.online.conftest import searcher_config
 from tests.faults.small_disk import SmallDisk, mount_small_disk

@@ -9,8 +9,8 @@ import pytest
 
 from online.app import create_app
 from online.searcher import Searcher
-from online.watcher import Look
-from retrieval.objects import ObjectStore
+from online.snapshots.watcher import Look
+from retrieval.store.objects import ObjectStore
 from schemas.bundle import model_key
 from schemas.manifest import build_key
 from schemas.pointer import POINTER_KEY

@@ -9,8 +9,8 @@ import pytest
 from flask_openapi3.openapi import OpenAPI
 
 from online.app import create_app
-from online.watcher import Look
-from retrieval.s3_objects import S3Store
+from online.snapshots.watcher import Look
+from retrieval.store.s3 import S3Store
 from schemas.errors import StoreUnavailable
 from tests.faults.conftest import repetitions
 from tests.faults.failing_gateway import FailingGateway

@@ -12,11 +12,11 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from retrieval.builds import upload_build
-from retrieval.objects import open_store
-from retrieval.publishing import Published, publish, publish_deltas, read_pointer
-from retrieval.s3_objects import S3Store
-from retrieval.stored_deltas import upload_delta
+from retrieval.folders.builds import upload_build
+from retrieval.folders.deltas import upload_delta
+from retrieval.publishing.pointer import Published, publish, publish_deltas, read_pointer
+from retrieval.store.objects import open_store
+from retrieval.store.s3 import S3Store
 from schemas.pointer import Pointer, Served
 
 STORE_CALLS = ("get", "put", "upload", "size", "delete", "download")
@@ -25,7 +25,7 @@ CALL_LASTS_S = 0.008  # about as long as a call takes here: a kill within it mee
 
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(
-    ["pytest", "boto3.s3.transfer", "retrieval.s3_objects", "tests.faults.pipeline.publishers"]
+    ["pytest", "boto3.s3.transfer", "retrieval.store.s3", "tests.faults.pipeline.publishers"]
 )
 
 

@@ -13,12 +13,12 @@ from pyspark.sql import functions as F
 
 from demo.catalog import CatalogPlan, write_catalog
 from demo.nightly import Nightly
-from retrieval.objects import FolderStore
+from retrieval.store.objects import FolderStore
 from schemas.intervals import DataInterval
 from schemas.receipts import Receipt, receipt_key
 from schemas.tables import PRODUCT_BUSINESS_COLUMNS, PRODUCTS
 from tests.dags.differing_rows import BOOKKEEPING
-from tests.retrieval.tiny_model import tiny_bundle_folder
+from tests.retrieval.encoders.tiny_model import tiny_bundle_folder
 
 END = datetime(2026, 1, 2, 2, tzinfo=UTC)
 NIGHT = DataInterval(END - timedelta(days=1), END)

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from retrieval.objects import FolderStore
-from retrieval.s3_objects import S3Store
-from retrieval.stored_deltas import verify_delta
+from retrieval.folders.deltas import verify_delta
+from retrieval.store.objects import FolderStore
+from retrieval.store.s3 import S3Store
 from schemas.pointer import POINTER_KEY
 from tests.faults.conftest import repetitions
 from tests.faults.pipeline.publishers import Death, count_calls, publish_hour, reader_of, start_process
 from tests.online.tiny_shop import SHOP, point_at, put_build, put_delta
-from tests.retrieval.test_publishing import current
+from tests.retrieval.publishing.test_pointer import current
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(3600)]
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from retrieval.builds import find_build, verify_build
-from retrieval.cleanup import plan_removals
-from retrieval.publishing import read_pointer
-from retrieval.s3_objects import S3Store
+from retrieval.folders.builds import find_build, verify_build
+from retrieval.publishing.cleanup import plan_removals
+from retrieval.publishing.pointer import read_pointer
+from retrieval.store.s3 import S3Store
 from schemas.manifest import build_key
 from schemas.pointer import POINTER_KEY, Pointer
 from spark_jobs.index_build.assemble import assemble_build

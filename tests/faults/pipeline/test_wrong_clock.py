@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from retrieval.objects import FolderStore, ObjectStore, open_store
-from retrieval.publishing import read_pointer
+from retrieval.publishing.pointer import read_pointer
+from retrieval.store.objects import FolderStore, ObjectStore, open_store
 from schemas.manifest import build_key
 from schemas.pointer import Pointer
 from schemas.receipts import Receipt, receipt_key
-from tests.retrieval.test_publishing import put_build
+from tests.retrieval.publishing.test_pointer import put_build
 from tests.servers import PROJECT_ROOT
 
 pytestmark = pytest.mark.full

@@ -8,11 +8,11 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from online.admission import OPEN_ENDPOINTS, SCOPES
+from online.access.admission import OPEN_ENDPOINTS, SCOPES
+from online.access.exposure import is_loopback, refuse_addresses, refuse_open_doors
+from online.access.keys import ApiKey, Scope, create_key
 from online.app import create_app
 from online.config import SearcherConfig
-from online.exposure import is_loopback, refuse_addresses, refuse_open_doors
-from online.keys import ApiKey, Scope, create_key
 from schemas.errors import Misconfigured
 from tests.online.tiny_shop import SHOP, MeanColourEncoder
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 from flask.testing import FlaskClient
 
+from online.access.cross_origin import CrossOrigin
+from online.access.keys import Scope, create_key
 from online.app import create_app
 from online.config import SearcherConfig
-from online.cross_origin import CrossOrigin
-from online.keys import Scope, create_key
 from schemas.errors import Misconfigured
 from tests.online.tiny_shop import MeanColourEncoder
 

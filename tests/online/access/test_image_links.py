@@ -9,9 +9,9 @@ import pytest
 from flask.testing import FlaskClient
 from flask_openapi3.openapi import OpenAPI
 
+from online.access.image_links import ImageLinks
 from online.app import create_app
 from online.config import SearcherConfig
-from online.image_links import ImageLinks
 from schemas.errors import Misconfigured
 from tests.online.tiny_shop import COLOURS, MeanColourEncoder, photo_of
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from online.key_command import key as key_command
-from online.keys import KEYS, KEYS_FILE, Scope, create_key, find_key, read_keys
+from online.access.key_command import key as key_command
+from online.access.keys import KEYS, KEYS_FILE, Scope, create_key, find_key, read_keys
 from schemas.errors import Misconfigured
 
 SENT, STORED = create_key([Scope.SEARCH, Scope.CLICK], "the storefront")

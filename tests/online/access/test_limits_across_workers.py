@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from retrieval.objects import FolderStore
+from retrieval.store.objects import FolderStore
 from tests.online.running import run_gunicorn, wait_until
 from tests.servers import RedisServer
 

@@ -16,11 +16,11 @@ from limits import parse
 from limits.storage import Storage
 from werkzeug.test import TestResponse
 
+from online.access.host_counters import FILE, HostCounters
+from online.access.keys import Scope, create_key
+from online.access.rate_limits import Allowance, RateLimits, network_of
 from online.app import create_app
 from online.config import SearcherConfig
-from online.host_counters import FILE, HostCounters
-from online.keys import Scope, create_key
-from online.rate_limits import Allowance, RateLimits, network_of
 from schemas.errors import Misconfigured
 from tests.online.running import ROOT
 from tests.online.tiny_shop import MeanColourEncoder
@@ -190,7 +190,7 @@ def test_threads_lose_no_hit(tmp_path: Path) -> None:
 
 
 def test_processes_lose_no_hit(tmp_path: Path) -> None:
-    hit = "import sys, pathlib; from online.host_counters import HostCounters; h = HostCounters(pathlib.Path(sys.argv[1]))"
+    hit = "import sys, pathlib; from online.access.host_counters import HostCounters; h = HostCounters(pathlib.Path(sys.argv[1]))"
     script = f"{hit}; print(*[h.incr('a', 3600) for _ in range(200)])"
     running = [
         subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True)

@@ -11,12 +11,12 @@ from flask_openapi3.openapi import OpenAPI
 from gunicorn.http.errors import InvalidChunkSize
 from werkzeug.test import TestResponse
 
+from online.access.image_links import ImageLinks
+from online.access.keys import Scope, create_key
+from online.api.problems import PROBLEM_TYPES
 from online.app import create_app
 from online.config import SearcherConfig
-from online.image_links import ImageLinks
-from online.keys import Scope, create_key
-from online.problems import PROBLEM_TYPES
-from retrieval.objects import FolderStore
+from retrieval.store.objects import FolderStore
 from tests.online.running import ROOT
 from tests.online.tiny_shop import SHOP, MeanColourEncoder, point_at, put_build
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
-from online.problems import PROBLEM_TYPES
+from online.api.problems import PROBLEM_TYPES
 from schemas.api import ClickRequest, SearchRequest
 from tests.online.tiny_shop import COLOURS, photo_of
 

@@ -8,12 +8,12 @@ import pytest
 from flask.testing import FlaskClient
 from PIL import Image
 
-from online.composition import Mix, Query, compose_query
-from online.parsing import Question
-from online.problems import ProblemRaised
+from online.api.parsing import Question
+from online.api.problems import ProblemRaised
+from online.query.composition import Mix, Query, compose_query
 from online.searcher import Searcher
-from online.stopwatch import Stopwatch
-from retrieval.encoder import unit_rows
+from online.telemetry.stopwatch import Stopwatch
+from retrieval.encoders.contract import unit_rows
 from schemas.api import SearchRequest
 from schemas.manifest import SearchParameters
 from tests.online.tiny_shop import COLOURS, photo_of, vector_of

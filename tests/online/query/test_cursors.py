@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from itsdangerous import URLSafeSerializer
 
 from online.app import create_app
-from online.composition import Mix, Query
 from online.config import SearcherConfig
-from online.cursors import KEY_FILE, Cursors
+from online.query.composition import Mix, Query
+from online.query.cursors import KEY_FILE, Cursors
 from online.searcher import Searcher
-from retrieval.objects import FolderStore
+from retrieval.store.objects import FolderStore
 from schemas.api import SearchRequest
 from tests.online.tiny_shop import SHOP, Item, MeanColourEncoder, point_at, put_build
 

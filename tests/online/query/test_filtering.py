@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from online.filtering import rows_that_pass
-from retrieval.item_columns import ItemColumns
-from retrieval.item_table import conform_items
+from online.query.filtering import rows_that_pass
+from retrieval.items.columns import ItemColumns
+from retrieval.items.table import conform_items
 from schemas.api import Filters
 
 ROWS: list[dict[str, Any]] = [

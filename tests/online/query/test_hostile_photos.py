@@ -20,7 +20,7 @@ from online.app import create_app
 from online.config import SearcherConfig
 from tests.online.tiny_shop import COLOURS, MeanColourEncoder, photo_of
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 MIB = 1 << 20
 GREEN = COLOURS["green"]
 
@@ -138,8 +138,8 @@ def test_a_photo_that_cannot_be_used_is_refused_with_its_reason(
 
 MEASURE = """
 import resource, sys
-from online.problems import ProblemRaised
-from online.query_photos import read_photos
+from online.api.problems import ProblemRaised
+from online.query.photos import read_photos
 from schemas.bundle import Preprocessing
 preprocessing = Preprocessing(224, (0.5,) * 3, (0.5,) * 3)
 def peak_bytes(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from flask.testing import FlaskClient
 
-from online.attribute_match import match_attributes, match_words
-from online.composition import Mix, Part, Query
-from online.rank_features import RankFeatures
-from online.ranking import Weights, calibrated_range, visual_scale
+from online.query.attribute_match import match_attributes, match_words
+from online.query.composition import Mix, Part, Query
+from online.query.ranking import Weights, calibrated_range, visual_scale
 from online.searcher import Searcher
-from retrieval.objects import FolderStore
+from online.snapshots.rank_features import RankFeatures
+from retrieval.store.objects import FolderStore
 from schemas.api import RankWeights
 from schemas.calibration import Calibration, CategoryValues, CosineScale
 from tests.online.tiny_shop import COLOURS, SHOP, Item, point_at, put_build

@@ -12,16 +12,16 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from online.composition import Query, compose_query
-from online.filtering import rows_that_pass
-from online.golden import GoldenQueries
-from online.parsing import Question
-from online.search import nearest_rows
-from online.snapshot import Base, Snapshot
-from online.stopwatch import Stopwatch
-from retrieval.encoder import Pixels, Vectors, unit_rows
-from retrieval.item_columns import Mask
-from retrieval.segments import open_build
+from online.api.parsing import Question
+from online.query.composition import Query, compose_query
+from online.query.filtering import rows_that_pass
+from online.query.search import nearest_rows
+from online.snapshots.golden import GoldenQueries
+from online.snapshots.snapshot import Base, Snapshot
+from online.telemetry.stopwatch import Stopwatch
+from retrieval.encoders.contract import Pixels, Vectors, unit_rows
+from retrieval.items.columns import Mask
+from retrieval.search.segments import open_build
 from schemas.api import Filters, SearchRequest
 from schemas.bundle import Preprocessing
 from schemas.pointer import Pointer, Served

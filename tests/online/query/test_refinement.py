@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from online.composition import Mix, Query
-from online.diversity import diversify
-from online.match_quality import poor_match_below
+from online.query.composition import Mix, Query
+from online.query.diversity import diversify
+from online.query.match_quality import poor_match_below
 from online.searcher import Searcher
-from retrieval.candidates import Candidates
-from retrieval.encoder import unit_rows
-from retrieval.objects import FolderStore
-from retrieval.planner import Plan
+from retrieval.encoders.contract import unit_rows
+from retrieval.search.candidates import Candidates
+from retrieval.search.planner import Plan
+from retrieval.store.objects import FolderStore
 from schemas.calibration import Calibration, CategoryValues, CosineScale
 from tests.online.tiny_shop import COLOURS, Item, point_at, put_build
 

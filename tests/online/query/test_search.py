@@ -13,10 +13,10 @@ from flask_openapi3.openapi import OpenAPI
 from PIL import Image
 from werkzeug.test import TestResponse
 
-from online.composition import Mix, Query
-from online.search import best_of_groups, nearest_rows
+from online.query.composition import Mix, Query
+from online.query.search import best_of_groups, nearest_rows
 from online.searcher import Searcher
-from retrieval.objects import FolderStore
+from retrieval.store.objects import FolderStore
 from tests.online.tiny_shop import COLOURS, SHOP, Item, photo_of, point_at, put_build, vector_of
 
 

@@ -2,8 +2,8 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from online.catalog import Catalog
-from retrieval.item_table import conform_items
+from online.snapshots.catalog import Catalog
+from retrieval.items.table import conform_items
 
 IDS = st.text(st.sampled_from("aZ9é€😀- "), min_size=1, max_size=3)
 

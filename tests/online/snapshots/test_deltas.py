@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from online.searcher import Searcher
-from online.watcher import Look
-from retrieval.objects import FolderStore
+from online.snapshots.watcher import Look
+from retrieval.store.objects import FolderStore
 from schemas.pointer import POINTER_KEY, Pointer
 from tests.online.tiny_shop import COLOURS, SHOP, Item, MeanColourEncoder, point_at, put_build, put_delta
 

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from online.catalog import Catalog
-from online.host_cache import LAST_GOOD_FILE, HostCache
-from retrieval.objects import FolderStore
-from retrieval.segments import open_build
+from online.snapshots.catalog import Catalog
+from online.snapshots.host_cache import LAST_GOOD_FILE, HostCache
+from retrieval.search.segments import open_build
+from retrieval.store.objects import FolderStore
 from schemas.errors import Corrupt, StoreNotWritable
 from schemas.manifest import ITEMS_FILE, VECTORS_FILE
 from tests.online.tiny_shop import MODEL_ID, SHOP, point_at, put_build, put_delta

@@ -12,13 +12,13 @@ from flask.testing import FlaskClient
 from flask_openapi3.openapi import OpenAPI
 
 from online.config import SearcherConfig
-from online.golden import GoldenQueries
-from online.logs import configure_logging
-from online.metrics import SearcherMetrics
 from online.searcher import Searcher, assemble_searcher
-from online.snapshot import SnapshotLoader
-from online.watcher import FIRST_WAIT_S, LONGEST_WAIT_S, LiveSnapshot, Look, Watcher
-from retrieval.objects import FolderStore, StoredObject
+from online.snapshots.golden import GoldenQueries
+from online.snapshots.snapshot import SnapshotLoader
+from online.snapshots.watcher import FIRST_WAIT_S, LONGEST_WAIT_S, LiveSnapshot, Look, Watcher
+from online.telemetry.logs import configure_logging
+from online.telemetry.metrics import SearcherMetrics
+from retrieval.store.objects import FolderStore, StoredObject
 from schemas.delta import CHANGES_FILE, delta_key
 from schemas.errors import Corrupt, StoreUnavailable
 from schemas.manifest import INDEX_FILE, VECTORS_FILE, build_key

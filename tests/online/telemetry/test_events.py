@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from online.events import EventSpool, hash_user
 from online.searcher import Searcher
+from online.telemetry.events import EventSpool, hash_user
 from schemas.events import ClickEvent
 
 CLICK = ClickEvent("e", "r", "2026-01-02T00:00:00+00:00", None, "p", 0)
@@ -120,7 +120,7 @@ def test_many_threads_write_whole_lines(tmp_path: Path) -> None:
 
 def test_a_file_whose_writer_was_killed_is_closed_by_the_next(tmp_path: Path) -> None:
     script = (
-        "import os, signal, sys; from pathlib import Path; from online.events import EventSpool\n"
+        "import os, signal, sys; from pathlib import Path; from online.telemetry.events import EventSpool\n"
         "from schemas.events import ClickEvent\n"
         "spool = EventSpool(Path(sys.argv[1]), file_max_bytes=1 << 20, file_max_age_s=300.0)\n"
         "spool.append(ClickEvent('e', 'r', 't', None, 'p', 0)); os.kill(os.getpid(), signal.SIGKILL)"

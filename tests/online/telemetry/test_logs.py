@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from online import answering
+from online.access.keys import Scope, create_key
+from online.api import answering
 from online.app import create_app
 from online.config import SearcherConfig
-from online.keys import Scope, create_key
-from online.logs import configure_logging, describe_error, log
+from online.telemetry.logs import configure_logging, describe_error, log
 from schemas.errors import StoreUnavailable
 from tests.online.tiny_shop import COLOURS, MeanColourEncoder, photo_of
 

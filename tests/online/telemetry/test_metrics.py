@@ -9,10 +9,10 @@ import pytest
 from flask.testing import FlaskClient
 from flask_openapi3.openapi import OpenAPI
 
-from online.metrics import SearcherMetrics
 from online.searcher import Searcher
-from online.watcher import Look
-from retrieval.objects import FolderStore, StoredEntry
+from online.snapshots.watcher import Look
+from online.telemetry.metrics import SearcherMetrics
+from retrieval.store.objects import FolderStore, StoredEntry
 from schemas.errors import StoreUnavailable
 from schemas.intervals import parse_time
 from schemas.pointer import POINTER_KEY
@@ -113,7 +113,7 @@ def test_alerts_need_no_figure_that_is_not_there(client: FlaskClient, searcher: 
     searcher.watcher.look()
     client.post("/search", json={"text": "red"})
     text = client.get("/metrics").text
-    handbook = (Path(__file__).resolve().parents[2] / "docs" / "operations.md").read_text()
+    handbook = (Path(__file__).resolve().parents[3] / "docs" / "operations.md").read_text()
     named = set(re.findall(r"`(shoplens_[a-z_]+)`", handbook))
     assert len(named) > 10
     assert {name for name in named if name not in text} == set()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from retrieval.objects import FolderStore
+from retrieval.store.objects import FolderStore
 from schemas.intervals import parse_time
 from tests.online.running import PATIENCE_S, Running, run_gunicorn, wait_until
 from tests.online.tiny_shop import point_at

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from retrieval.objects import FolderStore
+from retrieval.store.objects import FolderStore
 from tests.online.running import run_gunicorn, wait_until
 
 pytestmark = pytest.mark.full

@@ -14,8 +14,8 @@ from opentelemetry.trace import StatusCode
 
 from online.app import create_app
 from online.config import SearcherConfig
-from online.logs import configure_logging
-from online.tracing import asks_for_traces
+from online.telemetry.logs import configure_logging
+from online.telemetry.tracing import asks_for_traces
 from tests.online.tiny_shop import COLOURS, MeanColourEncoder, photo_of
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"

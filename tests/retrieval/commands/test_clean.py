@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from retrieval.clean_command import clean
-from retrieval.objects import FolderStore
+from retrieval.commands.clean import clean
+from retrieval.store.objects import FolderStore
 from schemas.errors import Misconfigured
 from schemas.pointer import POINTER_KEY, Pointer, Served
 

@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from retrieval import doctor_command
+from retrieval.commands import doctor as doctor_command
+from retrieval.commands.doctor import doctor
 from retrieval.diagnosis.findings import State, ok
-from retrieval.doctor_command import doctor
-from retrieval.objects import FolderStore
+from retrieval.store.objects import FolderStore
 from schemas.manifest import build_key
 from tests.retrieval.diagnosis.shops import publish_whole
 

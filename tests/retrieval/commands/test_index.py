@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from retrieval.builds import upload_build
-from retrieval.index_commands import index
-from retrieval.objects import FolderStore
-from retrieval.publishing import publish, read_pointer
-from retrieval.segments import open_build
-from retrieval.stored_deltas import upload_delta, write_evaluation
+from retrieval.commands.index import index
+from retrieval.folders.builds import upload_build
+from retrieval.folders.deltas import upload_delta, write_evaluation
+from retrieval.publishing.pointer import publish, read_pointer
+from retrieval.search.segments import open_build
+from retrieval.store.objects import FolderStore
 from schemas.delta import CHANGES_FILE, DeltaEvaluation, delta_key
 from schemas.errors import BadData
 from schemas.manifest import ITEMS_FILE, build_key

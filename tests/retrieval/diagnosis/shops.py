@@ -1,6 +1,6 @@
 """A published shop without content: manifests, and files of the right sizes."""
 
-from retrieval.objects import ObjectStore
+from retrieval.store.objects import ObjectStore
 from schemas.bundle import BUNDLE_FILE, IMAGE_TOWER_FILE, WEIGHTS_FILE, Bundle, BundleFile, Preprocessing, model_key
 from schemas.delta import DeltaManifest, delta_key
 from schemas.manifest import FileEntry, Manifest, SearchParameters, build_key

@@ -8,7 +8,7 @@ import pytest
 
 from retrieval.diagnosis.conditional_writes import check_store
 from retrieval.diagnosis.findings import Finding, State, exit_code_of
-from retrieval.objects import FolderStore, ObjectStore, StoredObject, open_store
+from retrieval.store.objects import FolderStore, ObjectStore, StoredObject, open_store
 from schemas.errors import StoreNotWritable, StoreUnavailable
 
 CHECKS = ["store: read after write", "store: listing", "store: If-None-Match", "store: If-Match"]

@@ -5,8 +5,8 @@ import pytest
 
 from retrieval.diagnosis.findings import State
 from retrieval.diagnosis.host import check_clock, check_disks
-from retrieval.objects import FolderStore
-from retrieval.s3_objects import S3Store
+from retrieval.store.objects import FolderStore
+from retrieval.store.s3 import S3Store
 from tests.retrieval.diagnosis.shops import publish_whole
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -4,7 +4,7 @@ import pytest
 
 from retrieval.diagnosis.findings import State, exit_code_of
 from retrieval.diagnosis.published import check_published
-from retrieval.objects import FolderStore
+from retrieval.store.objects import FolderStore
 from schemas.bundle import IMAGE_TOWER_FILE, model_key
 from schemas.delta import delta_key
 from schemas.manifest import build_key

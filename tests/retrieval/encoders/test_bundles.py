@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from retrieval.bundles import (
+from retrieval.encoders.bundles import (
     fetch_bundle,
     find_bundle,
     fingerprint_of,
@@ -17,7 +17,7 @@ from retrieval.bundles import (
     verify_bundle,
     write_bundle,
 )
-from retrieval.objects import FolderStore
+from retrieval.store.objects import FolderStore
 from schemas.bundle import (
     BUNDLE_FILE,
     OPEN_CLIP_CONFIG_FILE,

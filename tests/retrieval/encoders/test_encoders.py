@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from retrieval.encoder import Encoder, measured_batch, unit_rows
-from retrieval.onnx_encoder import OnnxEncoder, measured_precision
-from retrieval.openvino_encoder import OpenVinoEncoder
-from retrieval.runtimes import choose_runtime, load_encoder, needs_weights
-from retrieval.torch_encoder import TorchEncoder, load_bundled_model
+from retrieval.encoders.contract import Encoder, measured_batch, unit_rows
+from retrieval.encoders.onnx import OnnxEncoder, measured_precision
+from retrieval.encoders.openvino import OpenVinoEncoder
+from retrieval.encoders.runtimes import choose_runtime, load_encoder, needs_weights
+from retrieval.encoders.torch import TorchEncoder, load_bundled_model
 from schemas.bundle import (
     IMAGE_TOWER_FILE,
     INT8_IMAGE_TOWER_FILE,
@@ -20,7 +20,7 @@ from schemas.bundle import (
     BundleFile,
 )
 from schemas.errors import Corrupt, ModelUnavailable
-from tests.retrieval.tiny_model import IMAGE_SIZE, tiny_bundle_folder
+from tests.retrieval.encoders.tiny_model import IMAGE_SIZE, tiny_bundle_folder
 
 TEXTS = ["red shoes", "", "a very long text that goes past the end of what this model reads " * 3, "👗"]
 
@@ -101,18 +101,18 @@ def test_a_missing_piece_says_which_one(folder: Path, tmp_path: Path) -> None:
 
 
 def described(**metrics: object) -> Bundle:
-    from tests.retrieval.test_bundles import PIXELS
+    from tests.retrieval.encoders.test_bundles import PIXELS
 
     return Bundle("m", "m-0", "0", 16, PIXELS, None, {}, dict(metrics))
 
 
 def test_auto_is_what_the_export_measured_where_it_can_run_and_else_exact(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("retrieval.runtimes.has_gpu", lambda: False)
+    monkeypatch.setattr("retrieval.encoders.runtimes.has_gpu", lambda: False)
     assert choose_runtime(described()) == "onnx-fp32"
     assert choose_runtime(described(cpu_runtime="openvino-fp32")) == "openvino-fp32"
     assert choose_runtime(described(cpu_runtime="onnx-int8")) == "onnx-fp32"  # the bundle has no such tower
     assert not needs_weights("auto")
-    monkeypatch.setattr("retrieval.runtimes.has_gpu", lambda: True)
+    monkeypatch.setattr("retrieval.encoders.runtimes.has_gpu", lambda: True)
     assert choose_runtime(described(cpu_runtime="openvino-fp32")) == "torch"
     assert needs_weights("auto")
 

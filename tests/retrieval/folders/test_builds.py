@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from retrieval.builds import fetch_build, find_build, list_builds, upload_build, verify_build
-from retrieval.objects import FolderStore
-from retrieval.segments import open_build
+from retrieval.folders.builds import fetch_build, find_build, list_builds, upload_build, verify_build
+from retrieval.search.segments import open_build
+from retrieval.store.objects import FolderStore
 from schemas.errors import BadData, Corrupt
 from schemas.manifest import ITEMS_FILE, MANIFEST_FILE, VECTORS_FILE, build_key
 from spark_jobs.index_build.assemble import assemble_build

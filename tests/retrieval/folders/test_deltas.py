@@ -1,14 +1,11 @@
-"""Deltas travel as builds do (tests/retrieval/test_builds.py): what is particular to them."""
+"""Deltas travel as builds do (tests/retrieval/folders/test_builds.py): what is particular to them."""
 
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from retrieval.deltas import open_delta
-from retrieval.objects import FolderStore
-from retrieval.segments import Segment, open_build
-from retrieval.stored_deltas import (
+from retrieval.folders.deltas import (
     fetch_delta,
     find_delta,
     list_deltas,
@@ -17,6 +14,9 @@ from retrieval.stored_deltas import (
     verify_delta,
     write_evaluation,
 )
+from retrieval.search.deltas import open_delta
+from retrieval.search.segments import Segment, open_build
+from retrieval.store.objects import FolderStore
 from schemas.delta import TOMBSTONES_FILE, DeltaEvaluation, DeltaManifest, delta_key
 from schemas.errors import BadData, Corrupt
 from spark_jobs.index_build.assemble import assemble_build

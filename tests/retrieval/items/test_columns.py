@@ -2,8 +2,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from retrieval.item_columns import ItemColumns
-from retrieval.item_table import conform_items
+from retrieval.items.columns import ItemColumns
+from retrieval.items.table import conform_items
 
 
 def columns_of(**columns: list[object]) -> ItemColumns:

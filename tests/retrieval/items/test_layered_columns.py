@@ -7,10 +7,10 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrieval.item_columns import ItemColumns
-from retrieval.item_table import conform_items
-from retrieval.layered_columns import lay_columns
-from retrieval.layered_items import LayeredItems
+from retrieval.items.columns import ItemColumns
+from retrieval.items.layered import LayeredItems
+from retrieval.items.layered_columns import lay_columns
+from retrieval.items.table import conform_items
 
 WORDS = st.sampled_from([None, "a", "b", "c", "d"])
 ATTRIBUTES = st.none() | st.dictionaries(st.sampled_from("xyz"), st.sampled_from(["1", "2.5", "red"]), max_size=3)

@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from retrieval.photos import PhotoLimits, decode_oriented, decode_photo, encode_stored, encode_thumbnail, photo_format
+from retrieval.photos.decoding import (
+    PhotoLimits,
+    decode_oriented,
+    decode_photo,
+    encode_stored,
+    encode_thumbnail,
+    photo_format,
+)
 from schemas.errors import PhotoRejected
 from schemas.reasons import PhotoReason
 

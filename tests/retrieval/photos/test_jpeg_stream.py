@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from retrieval.jpeg_stream import bare_jpeg
-from retrieval.photos import KEPT_BYTES_A_PIXEL_MAX, decode_oriented, decode_photo, store_photo
+from retrieval.photos.decoding import KEPT_BYTES_A_PIXEL_MAX, decode_oriented, decode_photo, store_photo
+from retrieval.photos.jpeg_stream import bare_jpeg
 
 
 def jpeg(image: Image.Image | None = None, **options: object) -> bytes:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from open_clip.transform import image_transform
 from PIL import Image
 
-from retrieval.preprocess import WHOLE_ASPECT_MAX, to_batch, to_pixels
+from retrieval.photos.preprocess import WHOLE_ASPECT_MAX, to_batch, to_pixels
 from schemas.bundle import Preprocessing
 
 MEAN, STD = (0.48, 0.45, 0.40), (0.26, 0.26, 0.27)

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.cleanup import YOUNG, named_ids, plan_removals, removable_thumbnails, removable_uploads
-from retrieval.objects import StoredEntry, UnfinishedUpload
+from retrieval.publishing.cleanup import YOUNG, named_ids, plan_removals, removable_thumbnails, removable_uploads
+from retrieval.store.objects import StoredEntry, UnfinishedUpload
 from schemas.pointer import Generation, Pointer, Served
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

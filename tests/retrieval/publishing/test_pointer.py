@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrieval import publishing
-from retrieval.objects import FolderStore, ObjectStore, StoredObject, open_store
-from retrieval.publishing import Published, publish, publish_deltas, read_pointer, release, rollback
-from retrieval.s3_objects import S3Store
-from retrieval.stored_deltas import write_evaluation
+from retrieval.folders.deltas import write_evaluation
+from retrieval.publishing import pointer as publishing
+from retrieval.publishing.pointer import Published, publish, publish_deltas, read_pointer, release, rollback
+from retrieval.store.objects import FolderStore, ObjectStore, StoredObject, open_store
+from retrieval.store.s3 import S3Store
 from schemas.delta import DeltaEvaluation, DeltaManifest, delta_key
 from schemas.errors import BadData, PointerMoved, PublishingHeld, StoreUnavailable
 from schemas.manifest import Manifest, SearchParameters, build_key
@@ -351,8 +351,8 @@ def test_two_processes_that_race_over_the_same_days_publish_each_day_once(any_st
 KILLED_WRITER = """
     import os, signal, sys
     from pathlib import Path
-    from retrieval import objects
-    from retrieval.publishing import publish
+    from retrieval.store import objects
+    from retrieval.publishing.pointer import publish
     from schemas.pointer import Served
 
     step = int(sys.argv[2])

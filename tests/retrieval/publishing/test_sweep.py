@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from retrieval.builds import find_build, upload_build
-from retrieval.objects import FolderStore, ObjectStore
-from retrieval.s3_objects import S3Store
-from retrieval.segments import open_build
-from retrieval.stored_deltas import upload_delta
-from retrieval.sweep import Survey, remove, survey
+from retrieval.folders.builds import find_build, upload_build
+from retrieval.folders.deltas import upload_delta
+from retrieval.publishing.sweep import Survey, remove, survey
+from retrieval.search.segments import open_build
+from retrieval.store.objects import FolderStore, ObjectStore
+from retrieval.store.s3 import S3Store
 from schemas.delta import delta_key
 from schemas.errors import Corrupt, Misconfigured
 from schemas.manifest import ITEMS_FILE, build_key, thumbnail_key

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from retrieval import planner
-from retrieval.candidates import Candidates, find_candidates
-from retrieval.exact import exact_search
-from retrieval.item_columns import ItemColumns
-from retrieval.segments import Segment, open_build
+from retrieval.items.columns import ItemColumns
+from retrieval.search import planner
+from retrieval.search.candidates import Candidates, find_candidates
+from retrieval.search.exact import exact_search
+from retrieval.search.segments import Segment, open_build
 from spark_jobs.index_build.assemble import assemble_build
 from tests.spark_jobs.index_build.small_rows import small_rows, unit
 

@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from retrieval import match_scan
-from retrieval.exact import exact_search
-from retrieval.match_scan import scan_matches
-from retrieval.row_sets import RowSet
-from retrieval.segments import Segment, open_build
+from retrieval.search import match_scan
+from retrieval.search.exact import exact_search
+from retrieval.search.match_scan import scan_matches
+from retrieval.search.row_sets import RowSet
+from retrieval.search.segments import Segment, open_build
 from spark_jobs.index_build.assemble import assemble_build
 
 ROWS, DIMENSION, NLIST, K = 4_000, 32, 16, 20

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import ndcg_score
 
-from retrieval.metrics import (
+from retrieval.search.metrics import (
     FIGURES,
     average_precision_at,
     mean_over_categories,

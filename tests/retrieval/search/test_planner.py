@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from retrieval import planner
-from retrieval.planner import Plan, plan_filtered, plan_unfiltered, widen, widen_mixed
+from retrieval.search import planner
+from retrieval.search.planner import Plan, plan_filtered, plan_unfiltered, widen, widen_mixed
 
 ROWS, NLIST, NPROBE = 100_000, 100, 4
 

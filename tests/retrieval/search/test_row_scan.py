@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.row_scan import scan_rows
+from retrieval.search.row_scan import scan_rows
 
 VECTORS = np.random.default_rng(5).standard_normal((700, 24)).astype(np.float16)
 QUERY = np.random.default_rng(6).standard_normal(24).astype(np.float32)
@@ -27,7 +27,7 @@ def test_without_rows_all_are_scanned() -> None:
 
 
 def test_rows_are_gathered_in_as_many_pieces_as_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("retrieval.row_scan._GATHERED_BYTES", 5 * 48)
+    monkeypatch.setattr("retrieval.search.row_scan._GATHERED_BYTES", 5 * 48)
     rows = np.arange(0, 700, 3)
     assert scan_rows(VECTORS, QUERY, 12, rows)[1].tolist() == by_hand(rows, 12)
 

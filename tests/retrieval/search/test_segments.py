@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from retrieval import planner
-from retrieval.exact import exact_search
-from retrieval.segments import Segment, open_build
+from retrieval.search import planner
+from retrieval.search.exact import exact_search
+from retrieval.search.segments import Segment, open_build
 from schemas.errors import Corrupt, SchemaTooNew
 from schemas.manifest import INDEX_FILE, ITEMS_FILE, MANIFEST_FILE, VECTORS_FILE, Manifest, SearchParameters
 from spark_jobs.index_build.assemble import assemble_build

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from retrieval import planner
-from retrieval.candidates import Candidates, find_candidates
-from retrieval.deltas import Delta, open_delta
-from retrieval.exact import exact_search
-from retrieval.item_columns import ItemColumns
-from retrieval.item_table import conform_items
-from retrieval.segments import Segment, open_build
-from retrieval.view import View
+from retrieval.items.columns import ItemColumns
+from retrieval.items.table import conform_items
+from retrieval.search import planner
+from retrieval.search.candidates import Candidates, find_candidates
+from retrieval.search.deltas import Delta, open_delta
+from retrieval.search.exact import exact_search
+from retrieval.search.segments import Segment, open_build
+from retrieval.search.view import View
 from spark_jobs.index_build.assemble import assemble_build
 from spark_jobs.index_delta.assemble import assemble_delta
 from tests.spark_jobs.index_build.small_rows import small_rows, unit

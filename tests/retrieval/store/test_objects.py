@@ -6,8 +6,8 @@ from pathlib import Path
 import boto3
 import pytest
 
-from retrieval.objects import FolderStore, ObjectStore, open_store
-from retrieval.s3_objects import S3Store
+from retrieval.store.objects import FolderStore, ObjectStore, open_store
+from retrieval.store.s3 import S3Store
 from schemas.errors import PreconditionFailed, StoreNotWritable, StoreUnavailable
 
 

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from retrieval.bundles import read_bundle, upload_bundle
-from retrieval.objects import FolderStore
+from retrieval.encoders.bundles import read_bundle, upload_bundle
+from retrieval.store.objects import FolderStore
 from schemas.bundle import BUNDLE_FILE, TEXT_TOWER_FILE
 from schemas.errors import ModelUnavailable
 from schemas.reasons import PhotoReason
@@ -24,7 +24,7 @@ from spark_jobs.fetch.settings import FetchSettings
 from spark_jobs.lake import Lake
 from spark_jobs.open_clip_models import load_model
 from spark_jobs.photo_checks import PhotoRules
-from tests.retrieval.tiny_model import tiny_bundle_folder
+from tests.retrieval.encoders.tiny_model import tiny_bundle_folder
 from tests.spark_jobs.fetch import plugged_checks
 from tests.spark_jobs.fetch.fault_server import FaultServer
 from tests.spark_jobs.fetch.photos import photo

@@ -5,9 +5,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from retrieval.build_folder import read_verified_manifest
-from retrieval.item_table import conform_items
-from retrieval.segments import open_build
+from retrieval.folders.build import read_verified_manifest
+from retrieval.items.table import conform_items
+from retrieval.search.segments import open_build
 from schemas.errors import BadData, Misconfigured
 from schemas.manifest import Manifest
 from spark_jobs.index_build import shards

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from retrieval.segments import Segment, open_build
+from retrieval.search.segments import Segment, open_build
 from schemas.calibration import NO_CURRENCY, Calibration
 from schemas.errors import Corrupt
 from spark_jobs.index_build.assemble import assemble_build

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from retrieval.segments import Segment, open_build
+from retrieval.search.segments import Segment, open_build
 from schemas.manifest import SearchParameters
 from spark_jobs.index_build.assemble import assemble_build
 from spark_jobs.index_build.difference import check_difference

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from retrieval.segments import Segment
+from retrieval.search.segments import Segment
 from schemas.calibration import Calibration
 from spark_jobs.index_build.calibration import calibrate
 from spark_jobs.index_build.match_thresholds import part_pairs

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from retrieval.exact import exact_search
-from retrieval.segments import Segment, open_build
-from retrieval.view import View
+from retrieval.search.exact import exact_search
+from retrieval.search.segments import Segment, open_build
+from retrieval.search.view import View
 from spark_jobs.index_build.assemble import assemble_build
 from spark_jobs.index_delta.gate import live_rows
 from tests.spark_jobs.index_delta.edited_shop import DIMENSION, Shop

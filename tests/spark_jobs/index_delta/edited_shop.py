@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from retrieval.item_table import conform_items
+from retrieval.items.table import conform_items
 
 DIMENSION = 16
 CREATED = datetime(2026, 1, 1, tzinfo=UTC)

@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from retrieval.deltas import open_delta
-from retrieval.encoder import unit_rows
-from retrieval.segments import Segment, open_build
+from retrieval.encoders.contract import unit_rows
+from retrieval.search.deltas import open_delta
+from retrieval.search.segments import Segment, open_build
 from schemas.errors import Corrupt
 from spark_jobs.index_build.assemble import assemble_build
 from spark_jobs.index_delta.assemble import assemble_delta

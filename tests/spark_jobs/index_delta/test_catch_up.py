@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from retrieval.objects import FolderStore, ObjectStore
-from retrieval.publishing import publish, publish_deltas, read_pointer, rollback
-from retrieval.stored_deltas import write_evaluation
+from retrieval.folders.deltas import write_evaluation
+from retrieval.publishing.pointer import publish, publish_deltas, read_pointer, rollback
+from retrieval.store.objects import FolderStore, ObjectStore
 from schemas.delta import DeltaEvaluation, DeltaManifest, delta_key
 from schemas.errors import BadData, GateFailed, PointerMoved
 from schemas.intervals import DataInterval, parse_time

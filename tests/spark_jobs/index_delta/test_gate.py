@@ -7,9 +7,9 @@ from pathlib import Path
 import faiss
 import pytest
 
-from retrieval.deltas import open_delta
-from retrieval.segments import Segment
-from retrieval.view import View
+from retrieval.search.deltas import open_delta
+from retrieval.search.segments import Segment
+from retrieval.search.view import View
 from spark_jobs.index_build.golden import GoldenQuery, read_golden
 from spark_jobs.index_delta.assemble import assemble_delta
 from spark_jobs.index_delta.gate import check_golden, check_recall, check_view, live_rows, touched_products

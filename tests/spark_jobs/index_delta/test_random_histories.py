@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrieval.deltas import open_delta
-from retrieval.segments import Segment
-from retrieval.view import View
+from retrieval.search.deltas import open_delta
+from retrieval.search.segments import Segment
+from retrieval.search.view import View
 from spark_jobs.index_delta.assemble import assemble_delta
 from spark_jobs.index_delta.comparison import combine, compare_items
 from spark_jobs.index_delta.gate import check_recall, check_view, touched_products
