@@ -28,9 +28,9 @@ from bench.photo_queries import K, PhotoQuery, ask_cases
 from bench.report import Figure, print_figures
 from bench.servers import cached_mb, memory_of, searcher
 from online.query.filtering import rows_that_pass
+from retrieval.arrays import Float32
 from retrieval.items.columns import ItemColumns
 from retrieval.search.candidates import find_candidates
-from retrieval.search.exact import Float32
 from retrieval.search.row_scan import scan_rows
 from retrieval.search.segments import Segment, open_build
 from schemas.api import Filters

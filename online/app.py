@@ -42,7 +42,7 @@ def create_app(
     surround_requests(app, searcher.metrics, config.body_max_bytes, tracer)
     allow_origins(app, config.cross_origin)
     admit_requests(app, config.api_keys)
-    limit_requests(app, open_rate_limits(config, searcher.metrics.rate_limit_failures.inc))
+    limit_requests(app, open_rate_limits(config.limits, config.shared_folder, searcher.metrics.rate_limit_failures.inc))
     answer_problems(app)
     add_search_routes(app, searcher)
     add_state_routes(app, searcher)

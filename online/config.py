@@ -8,6 +8,7 @@ from typing import TypeVar
 from online.access.cross_origin import CrossOrigin
 from online.access.image_links import ImageLinks
 from online.access.keys import ApiKey, read_keys
+from online.access.limit_settings import LimitSettings
 from online.telemetry.tracing import asks_for_traces
 from schemas.errors import Misconfigured
 
@@ -18,8 +19,6 @@ USER_HASH_KEY = "SHOPLENS_USER_HASH_KEY"
 CURSOR_KEY = "SHOPLENS_CURSOR_KEY"
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 SHARED_FOLDER = "SHOPLENS_SHARED_FOLDER"
-RATE_LIMIT = "SHOPLENS_RATE_LIMIT"
-REDIS_URL = "SHOPLENS_REDIS_URL"
 BIND = "SHOPLENS_BIND"
 WORKERS = "SHOPLENS_WORKERS"
 THREADS = "SHOPLENS_THREADS"
@@ -56,9 +55,8 @@ class SearcherConfig:
     spool_file_max_age_s: float = 300.0
     metrics_folder: Path | None = None
     shared_folder: Path | None = None
-    rate_limit: str = ""
-    redis_url: str = ""
     trusted_proxies: int = 0
+    limits: LimitSettings = field(default_factory=LimitSettings)
     cross_origin: CrossOrigin = field(default_factory=CrossOrigin)
     image_links: ImageLinks = field(default_factory=ImageLinks)
     traces: bool = False
@@ -85,9 +83,8 @@ class SearcherConfig:
             spool_file_max_age_s=_number(environ, "SHOPLENS_SPOOL_FILE_MAX_AGE_S", cls.spool_file_max_age_s, float),
             metrics_folder=Path(environ[METRICS_FOLDER]) if environ.get(METRICS_FOLDER) else None,
             shared_folder=Path(environ[SHARED_FOLDER]) if environ.get(SHARED_FOLDER) else None,
-            rate_limit=environ.get(RATE_LIMIT, "").strip(),
-            redis_url=environ.get(REDIS_URL, "").strip(),
             trusted_proxies=_number(environ, "SHOPLENS_TRUSTED_PROXIES", cls.trusted_proxies, int),
+            limits=LimitSettings.from_env(environ),
             cross_origin=CrossOrigin.from_env(environ),
             image_links=ImageLinks.from_env(environ),
             traces=asks_for_traces(environ),

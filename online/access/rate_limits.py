@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from flask import Flask, Response, g, request
 from limits import RateLimitItem, parse_many
@@ -19,8 +20,8 @@ from limits.strategies import FixedWindowRateLimiter
 from online.access.admission import SCOPES
 from online.access.host_counters import HostCounters
 from online.access.keys import Scope
+from online.access.limit_settings import RATE_LIMIT, REDIS_URL, LimitSettings
 from online.api.problems import TOO_MANY_REQUESTS, ProblemRaised
-from online.config import RATE_LIMIT, REDIS_URL, SearcherConfig
 from online.telemetry.logs import log
 from schemas.errors import Misconfigured
 
@@ -90,15 +91,18 @@ class RateLimits:
         return Allowance(admitted, item.amount, item.get_expiry(), remaining if admitted else 0, reset_s)
 
 
-def open_rate_limits(config: SearcherConfig, on_failure: Callable[[], None]) -> RateLimits:
-    """Raises Misconfigured where a limit or a store is written wrongly. A Redis that is away is no error."""
+def open_rate_limits(settings: LimitSettings, shared_folder: Path | None, on_failure: Callable[[], None]) -> RateLimits:
+    """`shared_folder` is one that the workers of this host share; without it each counts for itself.
+
+    Raises Misconfigured where a limit or a store is written wrongly. A Redis that is away is no error.
+    """
     try:
-        items = parse_many(config.rate_limit) if config.rate_limit else []
+        items = parse_many(settings.rate_limit) if settings.rate_limit else []
     except ValueError:
         items = None
     if items is None or any(item.amount < 1 for item in items):
-        raise Misconfigured(f"{RATE_LIMIT} is {config.rate_limit!r}: write it like 20/second; 600/minute")
-    return RateLimits(items, _open_storage(config), on_failure)
+        raise Misconfigured(f"{RATE_LIMIT} is {settings.rate_limit!r}: write it like 20/second; 600/minute")
+    return RateLimits(items, _open_storage(settings, shared_folder), on_failure)
 
 
 def limit_requests(app: Flask, limits: RateLimits) -> None:
@@ -123,11 +127,11 @@ def limit_requests(app: Flask, limits: RateLimits) -> None:
         return answer
 
 
-def _open_storage(config: SearcherConfig) -> Storage:
-    if config.redis_url:
+def _open_storage(settings: LimitSettings, shared_folder: Path | None) -> Storage:
+    if settings.redis_url:
         try:
             return RedisStorage(
-                config.redis_url,
+                settings.redis_url,
                 key_prefix="shoplens",
                 wrap_exceptions=True,
                 socket_connect_timeout=REDIS_TIMEOUT_S,
@@ -135,7 +139,7 @@ def _open_storage(config: SearcherConfig) -> Storage:
             )
         except (ConfigurationError, ValueError) as error:
             raise Misconfigured(f"{REDIS_URL}: {error}: write it like redis://host:6379/0") from None
-    return MemoryStorage() if config.shared_folder is None else HostCounters(config.shared_folder)
+    return MemoryStorage() if shared_folder is None else HostCounters(shared_folder)
 
 
 def _caller() -> str:

@@ -5,14 +5,11 @@ import re
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from online.snapshots.catalog import Catalog
+from retrieval.arrays import Float32, Int64
 from retrieval.items.columns import NO_VALUE
 from retrieval.items.layered import LayeredItems
-
-Float32 = NDArray[np.float32]
-Int64 = NDArray[np.int64]
 
 WORDS_MAX = 32
 MODELS_MAX = 10

@@ -18,6 +18,7 @@ from online.api.problems import INVALID_FIELDS, PRODUCT_NOT_FOUND, TEXT_UNSUPPOR
 from online.query.photos import read_photos
 from online.snapshots.snapshot import Snapshot
 from online.telemetry.stopwatch import Stopwatch
+from retrieval.arrays import Float32
 from retrieval.encoders.contract import Vectors, unit_rows
 from retrieval.search.segments import QueryKind
 from schemas.api import FieldError
@@ -29,8 +30,6 @@ DISLIKED_WEIGHT = 0.25
 NEGATIVE_WEIGHT = 0.5
 LENGTH_MIN = 0.05
 """A sum shorter than this, beside the weights of its parts, is what is left where they cancel out: it points anywhere."""
-
-Float32 = NDArray[np.float32]
 
 
 @dataclass(frozen=True)

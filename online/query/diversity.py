@@ -1,10 +1,8 @@
 """Results that differ from one another: maximal marginal relevance (Carbonell and Goldstein 1998)."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-Float32 = NDArray[np.float32]
-Int64 = NDArray[np.int64]
+from retrieval.arrays import Float32, Int64
 
 POOL_FACTOR = 5
 POOL_MIN = 100

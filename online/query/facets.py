@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online.snapshots.catalog import Catalog
+from retrieval.arrays import Int64
 from retrieval.items.columns import NO_VALUE, ItemColumns
 from schemas.api import ATTRIBUTE_FACETS_MAX, ATTRIBUTE_PREFIX, ATTRIBUTES, Facet, FacetRange, FacetValue
 
-Int64 = NDArray[np.int64]
 Codes = NDArray[np.int32]
 
 VALUES_MAX = 100

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from retrieval.items.columns import AnyAttribute, CodedColumn, ItemColumns, Mask
+from retrieval.arrays import Mask
+from retrieval.items.columns import AnyAttribute, CodedColumn, ItemColumns
 from schemas.api import AttributeFilter, AttributeMatch, Filters, NumberMatch, PriceFilter, WordFilter, WordMatch
 
 

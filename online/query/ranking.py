@@ -8,16 +8,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from online.query.attribute_match import match_attributes
 from online.query.composition import Query
 from online.snapshots.snapshot import Snapshot
+from retrieval.arrays import Float32, Int64
 from schemas.api import RankWeights
 from schemas.calibration import Calibration
 
-Float32 = NDArray[np.float32]
-Int64 = NDArray[np.int64]
 Scale = tuple[float, float]
 
 FRESH_DAYS = 30

@@ -17,14 +17,11 @@ from online.query.ranking import Ranked, rank
 from online.query.tiles import read_results
 from online.snapshots.snapshot import Snapshot
 from online.telemetry.stopwatch import Stopwatch
+from retrieval.arrays import Float32, Int64, Mask
 from retrieval.encoders.contract import unit_rows
-from retrieval.items.columns import Mask
 from retrieval.search.candidates import Candidates, find_candidates
 from retrieval.search.planner import Stage
 from schemas.api import Explanation, Facet, QueryPart, SearchRequest, SearchResult
-
-Float32 = NDArray[np.float32]
-Int64 = NDArray[np.int64]
 
 
 @dataclass(frozen=True)

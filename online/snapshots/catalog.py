@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from retrieval.arrays import Mask
 from retrieval.items.columns import ItemColumns
 from retrieval.items.layered import LayeredItems
 from retrieval.items.layered_columns import lay_columns
-from retrieval.search.row_sets import Mask
 
 Rows = NDArray[np.int64]
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from online.snapshots.catalog import Catalog
+from retrieval.arrays import Float32
 from retrieval.encoders.contract import Encoder
-from retrieval.search.exact import Float32
 from retrieval.search.segments import QueryKind
 from retrieval.search.view import View
 from schemas.errors import Corrupt, EncoderMismatch, ModelUnavailable

@@ -134,7 +134,7 @@ class Watcher:
         before = self._live.current
         self._live.current = snapshot
         change, took_s = describe_change(before, snapshot), time.perf_counter() - started
-        self._metrics.show_snapshot(snapshot, change, took_s)
+        self._metrics.show_swap(snapshot.pointer, change, took_s)
         log.info(
             "snapshot_live",
             change=change,

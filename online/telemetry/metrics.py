@@ -12,8 +12,8 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from online.snapshots.snapshot import Snapshot
 from schemas.intervals import parse_time
+from schemas.pointer import Pointer
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _INTERVAL_END = "shoplens_index_interval_end_seconds"
@@ -66,14 +66,14 @@ class SearcherMetrics:
         self._served: _ServedGauges | None = None
         self._delay: Gauge | None = None
 
-    def show_snapshot(self, snapshot: Snapshot, change: str, took_s: float) -> None:
-        """`change` is what was loaded for it: base, delta or pointer."""
+    def show_swap(self, pointer: Pointer, change: str, took_s: float) -> None:
+        """`pointer` is served now; `change` is what was loaded for it: base, delta or pointer."""
         self.swaps.inc()
         self.swap_seconds.labels(change).observe(took_s)
         self._served = self._served or _ServedGauges(self.registry)
-        self._served.generation.set(snapshot.pointer.generation)
-        self._served.of_worker.set(snapshot.pointer.generation)
-        self._served.interval_end.set(parse_time(snapshot.pointer.interval_end).timestamp())
+        self._served.generation.set(pointer.generation)
+        self._served.of_worker.set(pointer.generation)
+        self._served.interval_end.set(parse_time(pointer.interval_end).timestamp())
 
     def show_delay(self, delay_s: float) -> None:
         """From CURRENT's last move until this worker answered by it. Not known of what was there at its start."""

@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-Mask = NDArray[np.bool_]
+from retrieval.arrays import Mask
+
 Codes = NDArray[np.int32]
 
 NO_VALUE = -1

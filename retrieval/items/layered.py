@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from retrieval.search.exact import Int64
+from retrieval.arrays import Int64
 
 
 @dataclass(frozen=True)

@@ -13,18 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from retrieval.items.columns import (
-    NO_VALUE,
-    AnyAttribute,
-    Attribute,
-    CodedColumn,
-    Codes,
-    ItemColumns,
-    Mask,
-    group_names,
-)
+from retrieval.arrays import Int64, Mask
+from retrieval.items.columns import NO_VALUE, AnyAttribute, Attribute, CodedColumn, Codes, ItemColumns, group_names
 from retrieval.items.layered import LayeredItems
-from retrieval.search.exact import Int64
 
 Values = TypeVar("Values", bound=NDArray[Any])
 

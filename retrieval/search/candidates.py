@@ -7,8 +7,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.items.columns import Codes, Mask
-from retrieval.search.exact import Float32, Int64
+from retrieval.arrays import Float32, Int64, Mask
+from retrieval.items.columns import Codes
 from retrieval.search.planner import Plan, Stage
 from schemas.manifest import SearchParameters
 

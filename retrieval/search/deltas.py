@@ -14,16 +14,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
+from retrieval.arrays import Int64
 from retrieval.folders.delta import read_verified_delta
 from retrieval.items.table import ITEMS_SCHEMA
 from retrieval.search.segments import Segment, open_segment
 from schemas.delta import CHANGES_FILE, ROW_COLUMN, TOMBSTONES_FILE, DeltaManifest
 from schemas.errors import Corrupt
 from schemas.manifest import Manifest, SearchParameters
-
-Int64 = NDArray[np.int64]
 
 CHANGES_SCHEMA = pa.schema([pa.field(ROW_COLUMN, pa.uint32()), *ITEMS_SCHEMA])
 

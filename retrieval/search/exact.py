@@ -6,8 +6,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-Float32 = NDArray[np.float32]
-Int64 = NDArray[np.int64]
+from retrieval.arrays import Float32, Int64
 
 NO_ROW = -1
 _BLOCK_ROWS = 32_768

@@ -12,7 +12,8 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.search.exact import NO_ROW, Float32, Int64
+from retrieval.arrays import Float32, Int64
+from retrieval.search.exact import NO_ROW
 from retrieval.search.planner import BEST_ROWS
 from retrieval.search.row_scan import scan_rows
 from retrieval.search.row_sets import RowSet

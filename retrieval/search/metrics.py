@@ -19,8 +19,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.arrays import Mask
+
 Scores = NDArray[np.floating]
-Mask = NDArray[np.bool_]
 Values = NDArray[np.float64]
 Labels = NDArray[np.int64]
 

@@ -11,8 +11,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-Float32 = NDArray[np.float32]
-Int64 = NDArray[np.int64]
+from retrieval.arrays import Float32, Int64
 
 _GATHERED_BYTES = 512 << 10
 """What is gathered at a time stays in a core's own cache until it is scored."""

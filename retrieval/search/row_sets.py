@@ -6,11 +6,8 @@ from typing import Any
 
 import faiss
 import numpy as np
-from numpy.typing import NDArray
 
-from retrieval.search.exact import Int64
-
-Mask = NDArray[np.bool_]
+from retrieval.arrays import Int64, Mask
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,10 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.arrays import Float32, Int64, Mask
 from retrieval.folders.build import read_verified_manifest
 from retrieval.items.table import map_items
-from retrieval.search.exact import NO_ROW, Float32, Int64
+from retrieval.search.exact import NO_ROW
 from retrieval.search.match_scan import PASS_SHARE, scan_matches
 from retrieval.search.planner import (
     BEST_ROWS,
@@ -39,7 +40,7 @@ from retrieval.search.planner import (
     widen_mixed,
 )
 from retrieval.search.row_scan import scan_rows
-from retrieval.search.row_sets import Mask, RowSet
+from retrieval.search.row_sets import RowSet
 from schemas.errors import Corrupt
 from schemas.manifest import INDEX_FILE, ITEMS_FILE, VECTORS_FILE, Manifest, SearchParameters
 

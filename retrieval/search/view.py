@@ -14,11 +14,11 @@ from functools import cached_property
 
 import numpy as np
 
+from retrieval.arrays import Float32, Int64, Mask
 from retrieval.items.layered import LayeredItems
 from retrieval.search.deltas import Delta
-from retrieval.search.exact import Float32, Int64, best_k
+from retrieval.search.exact import best_k
 from retrieval.search.planner import BEST_ROWS, Plan, Stage
-from retrieval.search.row_sets import Mask
 from retrieval.search.segments import QueryKind, Segment, stack_answers
 from schemas.manifest import Manifest, SearchParameters
 

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from retrieval.arrays import Float32
 from retrieval.folders.build import describe_file
 from retrieval.items.table import conform_items, map_items
-from retrieval.search.exact import Float32
 from retrieval.search.segments import Segment, open_segment
 from schemas.errors import BadData
 from schemas.manifest import (

@@ -10,9 +10,10 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from retrieval.arrays import Float32, Int64
 from retrieval.encoders.contract import unit_rows
 from retrieval.items.columns import NO_VALUE, ItemColumns
-from retrieval.search.exact import Float32, Int64, exact_search
+from retrieval.search.exact import exact_search
 from retrieval.search.segments import Segment
 from schemas.calibration import NO_CURRENCY, PRICE_QUANTILES, Calibration, CategoryValues, CosineScale
 from spark_jobs.index_build.match_thresholds import (

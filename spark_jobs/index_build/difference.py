@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from retrieval.search.exact import Float32
+from retrieval.arrays import Float32
 from retrieval.search.segments import Segment
 from spark_jobs.index_build.gate import Findings
 from spark_jobs.index_build.queries import photo_slices

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from retrieval.search.exact import Float32, exact_search
+from retrieval.arrays import Float32
+from retrieval.search.exact import exact_search
 from retrieval.search.segments import QueryKind, Segment
 from schemas.manifest import GOLDEN_FILE
 

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from retrieval.arrays import Float32, Int64
 from retrieval.encoders.contract import unit_rows
 from retrieval.items.columns import NO_VALUE, CodedColumn
-from retrieval.search.exact import Float32, Int64
 from retrieval.search.segments import Segment
 from schemas.calibration import CategoryValues
 

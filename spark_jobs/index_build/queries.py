@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.search.exact import Float32, Int64
+from retrieval.arrays import Float32, Int64
 from retrieval.search.segments import QueryKind, Segment
 
 QUERY_COSINE = 0.9

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from retrieval.search.exact import Float32, exact_search, rescore
+from retrieval.arrays import Float32
+from retrieval.search.exact import exact_search, rescore
 from retrieval.search.segments import Segment
 from schemas.manifest import SearchParameters
 from spark_jobs.index_build.queries import QuerySlice

@@ -8,9 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from retrieval.arrays import Int64
 from retrieval.items.table import ITEMS_SCHEMA
-
-Int64 = NDArray[np.int64]
 
 KEY = ["product_id", "image_id"]
 _BASE_ROW, _NEW_ROW = "base_row", "new_row"

@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from retrieval.search.exact import Float32, Int64, best_k, exact_search
+from retrieval.arrays import Float32, Int64
+from retrieval.search.exact import best_k, exact_search
 from retrieval.search.view import View
 from spark_jobs.index_build.gate import Findings
 from spark_jobs.index_build.golden import GoldenQuery

@@ -1,7 +1,8 @@
-"""Who may import whom: schemas ← retrieval ← {spark_jobs, online}; dags only schemas."""
+"""Who may import whom: schemas ← retrieval ← {spark_jobs, online}; dags only schemas; rooms in one direction."""
 
 import ast
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,33 @@ def test_a_package_leaves_the_libraries_of_other_rooms_alone(package: str) -> No
         for path in modules_of(package)
     }
     assert {path: roots for path, roots in trespasses.items() if roots} == {}
+
+
+def rooms_imported(package: str) -> dict[str, set[str]]:
+    """By room (a sub-package) or module beside the rooms, those of the same package that it imports anywhere."""
+    imported: dict[str, set[str]] = {}
+    for path in modules_of(package):
+        room = path.relative_to(ROOT / package).parts[0].removesuffix(".py")
+        imported.setdefault(room, set()).update(
+            node.module.split(".")[1]
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(f"{package}.")
+        )
+        imported[room].discard(room)
+    return imported
+
+
+@pytest.mark.parametrize("package", ["retrieval", "online"])
+def test_rooms_stand_on_one_another_and_never_in_a_circle(package: str) -> None:
+    order = list(TopologicalSorter(rooms_imported(package)).static_order())
+    assert len(order) > 5
+
+
+@pytest.mark.parametrize("package", ["retrieval", "online"])
+def test_a_room_says_in_one_line_what_it_is_about(package: str) -> None:
+    for path in (ROOT / package).rglob("__init__.py"):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        assert (len(lines), lines[0][:3]) == (1, '"""'), path
 
 
 def test_schemas_need_the_standard_library_only() -> None:

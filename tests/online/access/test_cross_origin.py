@@ -8,6 +8,7 @@ from flask.testing import FlaskClient
 
 from online.access.cross_origin import CrossOrigin
 from online.access.keys import Scope, create_key
+from online.access.limit_settings import LimitSettings
 from online.app import create_app
 from online.config import SearcherConfig
 from schemas.errors import Misconfigured
@@ -27,7 +28,7 @@ def opened(config: SearcherConfig) -> Iterator[Opened]:
 
     def open_to(*origins: str, credentials: bool = False, rate_limit: str = "") -> FlaskClient:
         settings = replace(
-            config, api_keys=(STORED,), cross_origin=CrossOrigin(origins, credentials), rate_limit=rate_limit
+            config, api_keys=(STORED,), cross_origin=CrossOrigin(origins, credentials), limits=LimitSettings(rate_limit)
         )
         apps.append(create_app(settings, lambda folder: MeanColourEncoder(), watch=False))
         apps[-1].extensions["searcher"].watcher.look()

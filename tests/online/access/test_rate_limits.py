@@ -18,6 +18,7 @@ from werkzeug.test import TestResponse
 
 from online.access.host_counters import FILE, HostCounters
 from online.access.keys import Scope, create_key
+from online.access.limit_settings import LimitSettings
 from online.access.rate_limits import Allowance, RateLimits, network_of
 from online.app import create_app
 from online.config import SearcherConfig
@@ -27,9 +28,11 @@ from tests.online.tiny_shop import MeanColourEncoder
 
 
 @contextmanager
-def limited(config: SearcherConfig, **settings: object) -> Iterator[FlaskClient]:
+def limited(
+    config: SearcherConfig, rate_limit: str = "3/hour", redis_url: str = "", **settings: object
+) -> Iterator[FlaskClient]:
     """A ready searcher that takes three requests a caller."""
-    settings = {"rate_limit": "3/hour", **settings}
+    settings["limits"] = LimitSettings(rate_limit, redis_url)
     app = create_app(replace(config, **settings), lambda folder: MeanColourEncoder(), watch=False)
     app.extensions["searcher"].watcher.look()
     yield app.test_client()

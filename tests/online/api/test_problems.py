@@ -13,6 +13,7 @@ from werkzeug.test import TestResponse
 
 from online.access.image_links import ImageLinks
 from online.access.keys import Scope, create_key
+from online.access.limit_settings import LimitSettings
 from online.api.problems import PROBLEM_TYPES
 from online.app import create_app
 from online.config import SearcherConfig
@@ -75,7 +76,7 @@ class Asker:
         return self.client().post("/search", json=WORDS, environ_overrides={"REMOTE_ADDR": "192.0.2.1"})
 
     def post_twice(self) -> TestResponse:
-        client = self.client(rate_limit="1/hour")
+        client = self.client(limits=LimitSettings("1/hour"))
         client.post("/search", json=WORDS)
         return client.post("/search", json=WORDS)
 

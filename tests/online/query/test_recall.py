@@ -19,8 +19,8 @@ from online.query.search import nearest_rows
 from online.snapshots.golden import GoldenQueries
 from online.snapshots.snapshot import Base, Snapshot
 from online.telemetry.stopwatch import Stopwatch
+from retrieval.arrays import Mask
 from retrieval.encoders.contract import Pixels, Vectors, unit_rows
-from retrieval.items.columns import Mask
 from retrieval.search.segments import open_build
 from schemas.api import Filters, SearchRequest
 from schemas.bundle import Preprocessing

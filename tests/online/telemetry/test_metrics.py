@@ -37,7 +37,7 @@ def test_a_searcher_without_an_index_shows_no_age_and_no_generation(app: OpenAPI
 
 def test_the_age_of_the_index_is_that_of_the_scrape(searcher: Searcher) -> None:
     metrics = SearcherMetrics(clock=lambda: END + 5400.0)
-    metrics.show_snapshot(searcher.snapshot(), "base", 0.1)
+    metrics.show_swap(searcher.snapshot().pointer, "base", 0.1)
     found = figures(metrics.render())
     assert found["shoplens_index_age_seconds"] == 5400.0
     assert found["shoplens_index_interval_end_seconds"] == END

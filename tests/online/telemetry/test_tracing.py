@@ -12,6 +12,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 
+from online.access.limit_settings import LimitSettings
 from online.app import create_app
 from online.config import SearcherConfig
 from online.telemetry.logs import configure_logging
@@ -35,7 +36,7 @@ def traced(config: SearcherConfig, spans: InMemorySpanExporter) -> Iterator[Flas
     provider.add_span_processor(SimpleSpanProcessor(spans))
     tracer = provider.get_tracer("test")
     app = create_app(
-        replace(config, rate_limit="3/hour"), lambda folder: MeanColourEncoder(), watch=False, tracer=tracer
+        replace(config, limits=LimitSettings("3/hour")), lambda folder: MeanColourEncoder(), watch=False, tracer=tracer
     )
     app.extensions["searcher"].watcher.look()
     yield app.test_client()
