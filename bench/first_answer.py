@@ -25,7 +25,7 @@ from bench.report import Figure, print_figures
 from bench.servers import ONLINE_PYTHON
 from retrieval.encoders.bundles import upload_bundle
 from retrieval.encoders.onnx import OnnxEncoder
-from retrieval.folders.builds import upload_build
+from retrieval.folders.kinds import BUILD_FOLDERS
 from retrieval.publishing.pointer import publish
 from retrieval.store.objects import FolderStore
 from schemas.pointer import Served
@@ -50,7 +50,7 @@ def publish_small_shop(home: Path, products: int) -> FolderStore:
     )  # fmt: skip
     store = FolderStore(home / "store")
     upload_bundle(store, CACHE / "model")
-    upload_build(store, home / "builds" / manifest.build_id)
+    BUILD_FOLDERS.upload(store, home / "builds" / manifest.build_id)
     publish(store, Served(manifest.build_id, manifest.model_id), INTERVAL_END, {}, "bench")
     return store
 

@@ -32,7 +32,7 @@ from bench.photo_queries import ask_cases
 from bench.real_vectors import CACHE
 from bench.report import Figure, compare, print_figures
 from bench.servers import KNOWN_PHOTOS, Server, memory_of, searcher
-from retrieval.folders.deltas import upload_delta
+from retrieval.folders.kinds import DELTA_FOLDERS
 from retrieval.publishing.pointer import read_pointer
 from retrieval.search.segments import Segment, open_build
 from retrieval.store.objects import FolderStore
@@ -85,7 +85,7 @@ def put_delta(store: FolderStore, base: Segment, scratch: Path, seed: int) -> st
         base, Comparison(gone, changed, changes, new), vectors.astype(np.float16), out_folder=scratch,
         source_versions={}, interval_end=base.manifest.interval_end,
     )  # fmt: skip
-    upload_delta(store, scratch / manifest.delta_id)
+    DELTA_FOLDERS.upload(store, scratch / manifest.delta_id)
     return manifest.delta_id
 
 

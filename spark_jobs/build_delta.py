@@ -10,8 +10,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from retrieval.folders.builds import find_build
-from retrieval.folders.deltas import find_delta
+from retrieval.folders.kinds import BUILD_FOLDERS, DELTA_FOLDERS
 from retrieval.publishing.pointer import named_bases, read_pointer
 from schemas.delta import delta_key
 from schemas.errors import BadData, MissingReceipt
@@ -69,7 +68,7 @@ def _receipt(context: JobContext, deltas: Deltas, leading: Served) -> Receipt:
 
 
 def _wants_rebuild(context: JobContext, delta_id: str | None) -> bool:
-    found = find_delta(context.store, delta_id) if delta_id else None
+    found = DELTA_FOLDERS.find(context.store, delta_id) if delta_id else None
     return found is not None and found.wants_rebuild
 
 
@@ -88,7 +87,7 @@ def _base(context: JobContext, pointer: Pointer, build_id: str) -> Served:
     for served in known:
         if served.build_id == build_id:
             return served
-    found = find_build(context.store, build_id)
+    found = BUILD_FOLDERS.find(context.store, build_id)
     if found is None:
         raise BadData(f"there is no build {build_id} in {context.store.uri}: see `shoplens index list`")
     return Served(build_id, found.model_id)

@@ -16,7 +16,7 @@ from pyspark.sql import DataFrame
 
 from retrieval.encoders.bundles import default_cache_folder, fetch_bundle, read_bundle
 from retrieval.encoders.onnx import OnnxEncoder
-from retrieval.folders.builds import find_build, upload_build
+from retrieval.folders.kinds import BUILD_FOLDERS
 from schemas.errors import Corrupt, EncoderMismatch
 from schemas.manifest import INDEX_FILE, Manifest, build_key
 from schemas.receipts import Receipt
@@ -127,13 +127,13 @@ def make_build(
         else:
             fill_build(described, rows, parameters, context.store, folder)
         finish_build(folder, parameters, Lineage(pinned.versions, context.interval.key, runtimes), encode_texts)
-        return upload_build(context.store, folder)
+        return BUILD_FOLDERS.upload(context.store, folder)
 
 
 def find_whole_build(context: JobContext, build_id: str) -> Manifest | None:
     """The build that is in the store already; one with files missing is made again."""
     try:
-        return find_build(context.store, build_id)
+        return BUILD_FOLDERS.find(context.store, build_id)
     except Corrupt as error:
         log.warning("%s: it is made again", error)
         return None

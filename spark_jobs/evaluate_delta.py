@@ -13,7 +13,8 @@ from pathlib import Path
 
 from pyspark.sql import functions as F
 
-from retrieval.folders.deltas import fetch_delta, write_evaluation
+from retrieval.folders.evaluations import write_evaluation
+from retrieval.folders.kinds import DELTA_FOLDERS
 from retrieval.search.deltas import open_delta
 from retrieval.search.segments import Segment
 from retrieval.search.view import View
@@ -59,7 +60,7 @@ def evaluate_delta(
     store = maker.context.store
     base = open_base(store, build_id)
     with tempfile.TemporaryDirectory(prefix="shoplens-gate-") as scratch:
-        delta = open_delta(fetch_delta(store, delta_id, Path(scratch)), base.manifest, verify=False)
+        delta = open_delta(DELTA_FOLDERS.fetch(store, delta_id, Path(scratch)), base.manifest, verify=False)
         view = View.of(base, delta)
         sources = maker.sources(base.manifest.model_id)
         findings = check_view(view, count_rows(sources), deleted_products(sources))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pyspark.sql import functions as F
 
-from retrieval.folders.builds import fetch_build
+from retrieval.folders.kinds import BUILD_FOLDERS
 from retrieval.publishing.pointer import read_pointer
 from retrieval.search.segments import Segment, open_build
 from schemas.errors import GateFailed
@@ -48,7 +48,7 @@ def evaluate(context: JobContext, arguments: argparse.Namespace) -> Receipt:
     pinned = read_pins(context)
     lake = Lake(open_session(JOB, s3=context.uses_s3), context.lake)
     with tempfile.TemporaryDirectory(prefix="shoplens-gate-") as scratch:
-        folder = fetch_build(context.store, build_id, Path(scratch))
+        folder = BUILD_FOLDERS.fetch(context.store, build_id, Path(scratch))
         segment = open_build(folder, verify=False)
         goal = arguments.recall_goal or float(segment.manifest.parameters["recall_goal"])
         findings = check_recall(segment, goal, load_text_encoder(context, pinned))
@@ -95,7 +95,7 @@ def compare_with_live(segment: Segment, context: JobContext, scratch: Path) -> F
     found = read_pointer(context.store)
     if found is None or found[0].live.build_id == segment.manifest.build_id:
         return Findings()
-    live = open_build(fetch_build(context.store, found[0].live.build_id, scratch), verify=False)
+    live = open_build(BUILD_FOLDERS.fetch(context.store, found[0].live.build_id, scratch), verify=False)
     same_model = live.manifest.model_fingerprint == segment.manifest.model_fingerprint
     return check_difference(segment, live) if same_model else Findings()
 

@@ -8,7 +8,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
 
 from retrieval.diagnosis.findings import Finding, State, ok, raised, warning, wrong
-from retrieval.folders.builds import find_build
+from retrieval.folders.kinds import BUILD_FOLDERS
 from retrieval.publishing.pointer import read_pointer
 from retrieval.store.objects import ObjectStore
 from schemas.errors import SchemaTooNew, ShopLensError
@@ -106,7 +106,7 @@ def _published(store: ObjectStore) -> Published:
     """Of CURRENT and its live build; where these cannot be read, that has its own line."""
     try:
         found = read_pointer(store)
-        build = find_build(store, found[0].live.build_id) if found else None
+        build = BUILD_FOLDERS.find(store, found[0].live.build_id) if found else None
     except ShopLensError:
         return Published({}, {})
     return Published(found[0].source_versions if found else {}, build.source_versions if build else {})

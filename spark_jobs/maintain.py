@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from datetime import datetime
 
-from retrieval.folders.builds import find_build
+from retrieval.folders.kinds import BUILD_FOLDERS
 from retrieval.publishing.pointer import read_pointer
 from retrieval.publishing.sweep import remove, survey
 from retrieval.store.objects import ObjectStore
@@ -85,7 +85,7 @@ def needed_versions(store: ObjectStore) -> dict[str, set[int]] | None:
     needed: dict[str, set[int]] = {}
     for build_id in {one.build_id for one in served if one}:
         try:
-            manifest = find_build(store, build_id)
+            manifest = BUILD_FOLDERS.find(store, build_id)
         except Corrupt as error:
             log.warning("%s", error)
             return None

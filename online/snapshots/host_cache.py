@@ -19,8 +19,7 @@ from filelock import FileLock
 
 from online.telemetry.logs import log
 from retrieval.encoders.bundles import fetch_bundle
-from retrieval.folders.builds import fetch_build
-from retrieval.folders.deltas import fetch_delta
+from retrieval.folders.kinds import BUILD_FOLDERS, DELTA_FOLDERS
 from retrieval.store.objects import ObjectStore
 from schemas.bundle import WEIGHTS_FILE, model_key
 from schemas.delta import delta_key
@@ -37,7 +36,7 @@ _ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 class HostCache:
-    """Raises what `fetch_build`, `fetch_bundle` and `fetch_delta` raise, and StoreNotWritable where the folder cannot be
+    """Raises what `FolderKind.fetch` and `fetch_bundle` raise, and StoreNotWritable where the folder cannot be
     written or has no room."""
 
     def __init__(self, store: ObjectStore, folder: Path, builds_kept: int) -> None:
@@ -59,7 +58,7 @@ class HostCache:
 
     def build_folder(self, build_id: str) -> Path:
         """A verified copy of builds/<id>/. Hold the lock."""
-        return self._sealed("builds", build_id, fetch_build, build_key)
+        return self._sealed("builds", build_id, BUILD_FOLDERS.fetch, build_key)
 
     def model_folder(self, model_id: str) -> Path:
         """A verified copy of models/<id>/, without torch weights. Hold the lock."""
@@ -67,7 +66,7 @@ class HostCache:
 
     def delta_folder(self, delta_id: str) -> Path:
         """A verified copy of deltas/<id>/. Hold the lock."""
-        return self._sealed("deltas", delta_id, fetch_delta, delta_key)
+        return self._sealed("deltas", delta_id, DELTA_FOLDERS.fetch, delta_key)
 
     def remove_old(self) -> list[str]:
         """Keep the builds and models that were last used, as many deltas of each such build, and no more; open files of

@@ -13,8 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from retrieval.commands.index_tables import describe_pointer, history_of, name_of, summarise_store, tables_of
-from retrieval.folders.builds import list_builds, verify_build
-from retrieval.folders.deltas import list_deltas, verify_delta
+from retrieval.folders.kinds import BUILD_FOLDERS, DELTA_FOLDERS
 from retrieval.publishing.pointer import read_pointer, release, rollback
 from retrieval.store.objects import ObjectStore, open_store
 from schemas.delta import DeltaManifest, delta_key
@@ -41,7 +40,7 @@ def list_command(store_uri: str, as_json: bool) -> None:
     """List the builds in the store, each with its deltas; what is live, previous, or not whole is marked."""
     store = open_store(store_uri)
     found = read_pointer(store)
-    builds = summarise_store(list_builds(store), list_deltas(store), found[0] if found else None)
+    builds = summarise_store(BUILD_FOLDERS.list_all(store), DELTA_FOLDERS.list_all(store), found[0] if found else None)
     if as_json:
         _print_json(builds)
         return
@@ -137,15 +136,16 @@ _Files = dict[str, Iterator[tuple[str, int]]]
 def _named(store: ObjectStore, folder_id: str | None) -> _Files:
     if folder_id is None:
         live = _pointer(store).live
-        of_delta = {live.delta_id: verify_delta(store, live.delta_id)} if live.delta_id else {}
-        return {live.build_id: verify_build(store, live.build_id), **of_delta}
+        of_delta = {live.delta_id: DELTA_FOLDERS.verify(store, live.delta_id)} if live.delta_id else {}
+        return {live.build_id: BUILD_FOLDERS.verify(store, live.build_id), **of_delta}
     is_delta = store.get(build_key(folder_id)) is None and store.get(delta_key(folder_id)) is not None
-    return {folder_id: verify_delta(store, folder_id) if is_delta else verify_build(store, folder_id)}
+    return {folder_id: DELTA_FOLDERS.verify(store, folder_id) if is_delta else BUILD_FOLDERS.verify(store, folder_id)}
 
 
 def _everything(store: ObjectStore) -> _Files:
-    builds = {build.build_id: verify_build(store, build.build_id) for build in list_builds(store)}
-    return builds | {delta.delta_id: verify_delta(store, delta.delta_id) for delta in list_deltas(store)}
+    builds = {found.folder_id: BUILD_FOLDERS.verify(store, found.folder_id) for found in BUILD_FOLDERS.list_all(store)}
+    deltas = {found.folder_id: DELTA_FOLDERS.verify(store, found.folder_id) for found in DELTA_FOLDERS.list_all(store)}
+    return builds | deltas
 
 
 def _verify(folder_id: str, files: Iterator[tuple[str, int]]) -> dict[str, Any]:

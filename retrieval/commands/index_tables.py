@@ -5,9 +5,9 @@ from typing import Any
 
 from rich.table import Table
 
-from retrieval.folders.builds import StoredBuild
-from retrieval.folders.deltas import StoredDelta
-from schemas.manifest import FileEntry
+from retrieval.folders.stored import StoredFolder
+from schemas.delta import DeltaManifest
+from schemas.manifest import FileEntry, Manifest
 from schemas.pointer import Pointer, Served
 
 _BUILD_COLUMNS = ("build_id", "state", "interval_end", "rows", "products", "index", "recall", "mb")
@@ -16,7 +16,7 @@ _IN_HISTORY = "in history"
 
 
 def summarise_store(
-    builds: Sequence[StoredBuild], deltas: Sequence[StoredDelta], pointer: Pointer | None
+    builds: Sequence[StoredFolder[Manifest]], deltas: Sequence[StoredFolder[DeltaManifest]], pointer: Pointer | None
 ) -> list[dict[str, Any]]:
     """One entry for each build, with its `deltas`; those that belong to none stand in an entry of their own, last."""
     roles = {} if pointer is None else _roles(pointer)
@@ -70,23 +70,23 @@ def name_of(served: Served) -> str:
     return served.build_id if served.delta_id is None else f"{served.build_id} with delta {served.delta_id}"
 
 
-def _summarise_build(build: StoredBuild, roles: Mapping[str, str]) -> dict[str, Any]:
+def _summarise_build(build: StoredFolder[Manifest], roles: Mapping[str, str]) -> dict[str, Any]:
     manifest = build.manifest
     if manifest is None:
-        return {"build_id": build.build_id, "state": f"broken: {build.problem}"}
+        return {"build_id": build.folder_id, "state": f"broken: {build.problem}"}
     return {
-        "build_id": build.build_id, "state": roles.get(build.build_id, ""), "interval_end": manifest.interval_end,
+        "build_id": build.folder_id, "state": roles.get(build.folder_id, ""), "interval_end": manifest.interval_end,
         "rows": manifest.rows, "products": manifest.products, "index": manifest.factory,
         "recall": manifest.recall.get("photo"), "mb": _mb(manifest.files), "model_id": manifest.model_id,
     }  # fmt: skip
 
 
-def _summarise_delta(delta: StoredDelta, roles: Mapping[str, str]) -> dict[str, Any]:
+def _summarise_delta(delta: StoredFolder[DeltaManifest], roles: Mapping[str, str]) -> dict[str, Any]:
     manifest = delta.manifest
     if manifest is None:
-        return {"delta_id": delta.delta_id, "state": f"broken: {delta.problem}"}
+        return {"delta_id": delta.folder_id, "state": f"broken: {delta.problem}"}
     return {
-        "delta_id": delta.delta_id, "state": roles.get(delta.delta_id, ""), "interval_end": manifest.interval_end,
+        "delta_id": delta.folder_id, "state": roles.get(delta.folder_id, ""), "interval_end": manifest.interval_end,
         "new": manifest.rows, "changed": manifest.changed, "deleted": manifest.tombstones, "mb": _mb(manifest.files),
     }  # fmt: skip
 

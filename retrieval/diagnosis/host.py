@@ -9,8 +9,7 @@ from pathlib import Path
 
 from retrieval.diagnosis.findings import Finding, ok, warning, wrong
 from retrieval.encoders.bundles import find_bundle
-from retrieval.folders.builds import find_build
-from retrieval.folders.deltas import find_delta
+from retrieval.folders.kinds import BUILD_FOLDERS, DELTA_FOLDERS
 from retrieval.publishing.pointer import read_pointer
 from retrieval.store.objects import ObjectStore
 from schemas.bundle import WEIGHTS_FILE
@@ -85,9 +84,9 @@ def _check_scratch(build: int, free_bytes: FreeBytes) -> Finding:
 def _sizes(store: ObjectStore, served: Served) -> dict[tuple[str, str], int]:
     """Bytes that a searcher fetches of each build, delta and model, by (kind, id)."""
     sizes: dict[tuple[str, str], int] = {}
-    if build := find_build(store, served.build_id):
+    if build := BUILD_FOLDERS.find(store, served.build_id):
         sizes["builds", served.build_id] = sum(entry.bytes for entry in build.files.values())
-    if served.delta_id and (delta := find_delta(store, served.delta_id)):
+    if served.delta_id and (delta := DELTA_FOLDERS.find(store, served.delta_id)):
         sizes["deltas", served.delta_id] = sum(entry.bytes for entry in delta.files.values())
     bundle = find_bundle(store, served.model_id)
     sizes["models", served.model_id] = sum(entry.bytes for name, entry in bundle.files.items() if name != WEIGHTS_FILE)

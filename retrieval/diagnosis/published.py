@@ -4,8 +4,7 @@ from collections.abc import Iterator
 
 from retrieval.diagnosis.findings import Finding, State, found_by, ok, raised, warning, wrong
 from retrieval.encoders.bundles import find_bundle
-from retrieval.folders.builds import find_build
-from retrieval.folders.deltas import find_delta
+from retrieval.folders.kinds import BUILD_FOLDERS, DELTA_FOLDERS
 from retrieval.publishing.pointer import read_pointer
 from retrieval.store.objects import ObjectStore
 from schemas.errors import ShopLensError
@@ -57,7 +56,7 @@ def _milder(finding: Finding) -> Finding:
 
 def _check_build(store: ObjectStore, served: Served, role: str) -> Finding:
     check = f"{role} build"
-    manifest = find_build(store, served.build_id)
+    manifest = BUILD_FOLDERS.find(store, served.build_id)
     if manifest is None:
         remedy = "roll back with `shoplens index rollback`, or run the nightly DAG again"
         return wrong(check, f"{served.build_id} is not in {store.uri}", remedy)
@@ -68,7 +67,7 @@ def _check_build(store: ObjectStore, served: Served, role: str) -> Finding:
 def _check_delta(store: ObjectStore, served: Served, role: str, pointer: Pointer) -> Finding:
     check = f"{role} delta"
     assert served.delta_id is not None
-    delta = find_delta(store, served.delta_id)
+    delta = DELTA_FOLDERS.find(store, served.delta_id)
     if delta is None:
         return wrong(check, f"{served.delta_id} is not in {store.uri}", "run the hourly DAG again")
     if delta.base_build_id != served.build_id:
@@ -91,7 +90,7 @@ def _check_delta(store: ObjectStore, served: Served, role: str, pointer: Pointer
 def _check_model(store: ObjectStore, served: Served, role: str) -> Finding:
     check = f"{role} model"
     bundle = find_bundle(store, served.model_id)
-    manifest = find_build(store, served.build_id)
+    manifest = BUILD_FOLDERS.find(store, served.build_id)
     if manifest and bundle.fingerprint != manifest.model_fingerprint:
         says = f"{served.model_id} is not the model that made the vectors of {served.build_id}"
         return wrong(check, says, "upload the model again that made them: `shoplens model export --store`")

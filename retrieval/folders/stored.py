@@ -1,6 +1,7 @@
-"""Immutable folders in the object store: files first and manifest last, fetched whole or not at all.
+"""Folders that never change: sent with the manifest last, fetched whole or not at all, and checked before they are read.
 
-Builds (`retrieval.folders.builds`) and deltas (`retrieval.folders.deltas`) are such folders; each names its keys and manifest.
+FAISS and Arrow do not notice damage: a flipped bit gives other answers without an error. So nothing reads a byte of
+such a folder before `FolderKind.read_verified` has compared every file's size and SHA-256.
 """
 
 import fcntl
@@ -8,13 +9,13 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from retrieval.folders.build import check_file
+from retrieval.folders.files import check_file
 from retrieval.store.objects import ObjectStore
 from schemas.delta import DeltaManifest
 from schemas.errors import BadData, Corrupt, PreconditionFailed
@@ -36,17 +37,35 @@ class StoredFolder(Generic[AnyManifest]):
 
 @dataclass(frozen=True)
 class FolderKind(Generic[AnyManifest]):
-    """One kind of folder: `noun`s under `prefix`/<id>/. `hint` says what to do where one is looked for in vain."""
+    """One kind of folder: a `noun` is `<noun>s/<id>/` in the store, and has at least the files that `files_of` names.
+
+    `hint` says what to do where one is looked for in vain.
+    """
 
     noun: str
-    prefix: str
     parse: Callable[[bytes, str], AnyManifest]
-    read_verified: Callable[[Path], AnyManifest]
+    files_of: Callable[[AnyManifest], Sequence[str]]
     id_of: Callable[[AnyManifest], str]
     hint: str
 
     def key(self, folder_id: str, file_name: str = MANIFEST_FILE) -> str:
-        return f"{self.prefix}/{folder_id}/{file_name}"
+        return f"{self.noun}s/{folder_id}/{file_name}"
+
+    def read_verified(self, folder: Path, *, checksums: bool = True) -> AnyManifest:
+        """The manifest of a folder whose files are all there, of the right size and (unless told otherwise) SHA-256.
+
+        Raises Corrupt, SchemaTooNew.
+        """
+        path = folder / MANIFEST_FILE
+        try:
+            manifest = self.parse(path.read_bytes(), str(path))
+        except OSError as error:
+            raise Corrupt(str(path), f"the manifest of a {self.noun}", error.strerror or "nothing") from error
+        if missing := [name for name in self.files_of(manifest) if name not in manifest.files]:
+            raise Corrupt(str(path), f"an entry for {missing[0]}", "none")
+        for name, entry in manifest.files.items():
+            check_file(folder / name, entry, checksum=checksums)
+        return manifest
 
     def find(self, store: ObjectStore, folder_id: str) -> AnyManifest | None:
         """The manifest where all files are in the store with the right sizes; None where there is no manifest.
@@ -135,7 +154,7 @@ class FolderKind(Generic[AnyManifest]):
 
     def list_all(self, store: ObjectStore) -> list[StoredFolder[AnyManifest]]:
         """Every folder of this kind in the store, by id; one without a readable manifest says why."""
-        ids = sorted({key.split("/")[1] for key in store.keys(f"{self.prefix}/") if key.count("/") >= 2})
+        ids = sorted({key.split("/")[1] for key in store.keys(f"{self.noun}s/") if key.count("/") >= 2})
         return [self._describe(store, folder_id) for folder_id in ids]
 
     def _standing(self, store: ObjectStore, folder_id: str) -> AnyManifest | None:

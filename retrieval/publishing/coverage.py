@@ -7,10 +7,11 @@ those at which either was live. A delta that the gate did not pass covers nothin
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from retrieval.folders.builds import find_build
-from retrieval.folders.deltas import StoredDelta, list_deltas, read_evaluation
+from retrieval.folders.evaluations import read_evaluation
+from retrieval.folders.kinds import BUILD_FOLDERS, DELTA_FOLDERS
+from retrieval.folders.stored import StoredFolder
 from retrieval.store.objects import ObjectStore
-from schemas.delta import DeltaEvaluation
+from schemas.delta import DeltaEvaluation, DeltaManifest
 from schemas.errors import BadData
 from schemas.pointer import Pointer, Served
 
@@ -40,14 +41,14 @@ def with_covering_delta(store: ObjectStore, served: Served, pointer: Pointer) ->
     """`served` with a delta that reaches what CURRENT covers: its own, else the newest such one in the store; or None."""
     if covers(store, served, pointer.source_versions, pointer):
         return served
-    ids = [found.delta_id for found in list_deltas(store) if _is_of(found, served.build_id)]
+    ids = [found.folder_id for found in DELTA_FOLDERS.list_all(store) if _is_of(found, served.build_id)]
     passed = [evaluation for delta_id in ids if (evaluation := _passed(store, delta_id))]
     fitting = [found for found in passed if reaches(found.source_versions, pointer.source_versions)]
     newest = max(fitting, key=lambda evaluation: evaluation.interval_end, default=None)
     return replace(served, delta_id=newest.delta_id) if newest else None
 
 
-def _is_of(found: StoredDelta, build_id: str) -> bool:
+def _is_of(found: StoredFolder[DeltaManifest], build_id: str) -> bool:
     return found.manifest is not None and found.manifest.base_build_id == build_id
 
 
@@ -69,7 +70,7 @@ def _known_versions(store: ObjectStore, served: Served, pointer: Pointer) -> Ite
             yield evaluation.source_versions
         return
     try:
-        build = find_build(store, served.build_id)
+        build = BUILD_FOLDERS.find(store, served.build_id)
     except BadData:
         return
     if build is not None:

@@ -12,8 +12,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from retrieval.folders.builds import find_build
-from retrieval.folders.deltas import find_delta
+from retrieval.folders.kinds import BUILD_FOLDERS, DELTA_FOLDERS
 from retrieval.publishing.coverage import with_covering_delta
 from retrieval.store.objects import ObjectStore
 from schemas.errors import BadData, PointerMoved, PreconditionFailed, PublishingHeld, StoreUnavailable
@@ -265,13 +264,13 @@ def _rollback_target(standing: Pointer, to: str | int | None) -> Served:
 
 
 def _require_build(store: ObjectStore, build_id: str) -> None:
-    if find_build(store, build_id) is None:
+    if BUILD_FOLDERS.find(store, build_id) is None:
         raise BadData(f"there is no whole build {build_id} in {store.uri}: run build_index first")
 
 
 def _require_delta(store: ObjectStore, build_id: str, delta_id: str | None) -> None:
     if delta_id is None:
         return
-    found = find_delta(store, delta_id)
+    found = DELTA_FOLDERS.find(store, delta_id)
     if found is None or found.base_build_id != build_id:
         raise BadData(f"there is no whole delta {delta_id} of build {build_id} in {store.uri}: run build_delta first")

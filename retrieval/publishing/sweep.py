@@ -18,8 +18,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from retrieval.folders.builds import find_build
-from retrieval.folders.deltas import find_delta
+from retrieval.folders.kinds import BUILD_FOLDERS, DELTA_FOLDERS
 from retrieval.publishing import cleanup
 from retrieval.publishing.cleanup import BUILDS, DELTAS, IMAGES, MODELS, RECEIPTS, Removal
 from retrieval.publishing.pointer import read_pointer
@@ -121,7 +120,7 @@ class _Manifests:
     def of(self, prefix: str, name: str) -> Manifest | DeltaManifest | None:
         """Of a build or delta. Raises Corrupt, SchemaTooNew."""
         if (prefix, name) not in self._read:
-            find = find_delta if prefix == DELTAS else find_build
+            find = DELTA_FOLDERS.find if prefix == DELTAS else BUILD_FOLDERS.find
             self._read[prefix, name] = find(self._store, name)
         return self._read[prefix, name]
 

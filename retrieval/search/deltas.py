@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from retrieval.arrays import Int64
-from retrieval.folders.delta import read_verified_delta
+from retrieval.folders.kinds import DELTA_FOLDERS
 from retrieval.items.table import ITEMS_SCHEMA
 from retrieval.search.segments import Segment, open_segment
 from schemas.delta import CHANGES_FILE, ROW_COLUMN, TOMBSTONES_FILE, DeltaManifest
@@ -43,7 +43,7 @@ def open_delta(folder: Path, base: Manifest, *, verify: bool = True) -> Delta:
     Raises Corrupt where a file is damaged or the delta belongs to another base, SchemaTooNew.
     """
     folder = Path(folder)
-    manifest = read_verified_delta(folder, checksums=verify)
+    manifest = DELTA_FOLDERS.read_verified(folder, checksums=verify)
     of_base = (base.build_id, base.model_fingerprint, base.dimension, base.rows)
     found = (manifest.base_build_id, manifest.model_fingerprint, manifest.dimension, manifest.base_rows)
     if found != of_base:

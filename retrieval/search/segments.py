@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.arrays import Float32, Int64, Mask
-from retrieval.folders.build import read_verified_manifest
+from retrieval.folders.kinds import BUILD_FOLDERS
 from retrieval.items.table import map_items
 from retrieval.search.exact import NO_ROW
 from retrieval.search.match_scan import PASS_SHARE, scan_matches
@@ -225,7 +225,7 @@ def open_build(folder: Path, *, verify: bool = True) -> Segment:
     Raises Corrupt where any file is not what the manifest says, SchemaTooNew where a later release wrote it.
     """
     folder = Path(folder)
-    return open_segment(folder, read_verified_manifest(folder, checksums=verify))
+    return open_segment(folder, BUILD_FOLDERS.read_verified(folder, checksums=verify))
 
 
 def open_segment(folder: Path, manifest: Manifest) -> Segment:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from retrieval.arrays import Float32
-from retrieval.folders.build import describe_file
+from retrieval.folders.files import describe_file
 from retrieval.items.table import conform_items, map_items
 from retrieval.search.segments import Segment, open_segment
 from schemas.errors import BadData

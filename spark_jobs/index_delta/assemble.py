@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from retrieval.folders.build import describe_file
+from retrieval.folders.files import describe_file
 from retrieval.items.table import conform_items
 from retrieval.search.deltas import CHANGES_SCHEMA
 from retrieval.search.segments import Segment

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from retrieval.encoders.bundles import default_cache_folder
-from retrieval.folders.builds import fetch_build
+from retrieval.folders.kinds import BUILD_FOLDERS
 from retrieval.search.segments import Segment, open_build
 from retrieval.store.objects import ObjectStore
 
@@ -26,7 +26,7 @@ def open_base(store: ObjectStore, build_id: str, cache_folder: Path | None = Non
     cache = cache_folder or base_cache_folder()
     folder = cache / build_id
     if folder not in _verified or not folder.exists():
-        folder = fetch_build(store, build_id, cache)
+        folder = BUILD_FOLDERS.fetch(store, build_id, cache)
         _verified.add(folder)
     os.utime(folder)
     return open_build(folder, verify=False)

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from retrieval.folders.builds import find_build
+from retrieval.folders.kinds import BUILD_FOLDERS
 from retrieval.publishing.pointer import Published, publish, read_pointer
 from schemas.errors import BadData, PointerMoved
 from schemas.pointer import Pointer, Served
@@ -60,7 +60,7 @@ def _has_its_answer(context: JobContext, standing: Pointer, publish_id: str) -> 
     if standing.hold or any(line.publish_id == publish_id for line in standing.history):
         return True
     try:
-        live = find_build(context.store, standing.live.build_id)
+        live = BUILD_FOLDERS.find(context.store, standing.live.build_id)
     except BadData:
         return False
     # Hours move the interval on. A night older than the one that made the live base is of no use, caught up or not.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from retrieval.folders.deltas import upload_delta
+from retrieval.folders.kinds import DELTA_FOLDERS
 from retrieval.publishing.coverage import is_at
 from retrieval.search.segments import Segment
 from schemas.delta import DeltaManifest
@@ -109,7 +109,7 @@ class DeltaMaker:
                 base, replace(comparison, new=new.items), new.vectors, out_folder=Path(scratch),
                 source_versions=dict(own), interval_end=self.interval_end, runtimes=new.runtimes,
             )  # fmt: skip
-            upload_delta(self.context.store, Path(scratch) / manifest.delta_id)
+            DELTA_FOLDERS.upload(self.context.store, Path(scratch) / manifest.delta_id)
         compared = None if changed is None else len(changed)
         return Made(manifest, compared, written, time.monotonic() - started)
 

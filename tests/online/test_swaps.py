@@ -16,7 +16,8 @@ import pytest
 import requests
 
 from online.serve import MALLOC
-from retrieval.folders.deltas import upload_delta, write_evaluation
+from retrieval.folders.evaluations import write_evaluation
+from retrieval.folders.kinds import DELTA_FOLDERS
 from retrieval.publishing.pointer import publish, rollback
 from retrieval.search.segments import Segment, open_build
 from retrieval.store.objects import FolderStore
@@ -72,7 +73,7 @@ def put_numbered_delta(store: FolderStore, scratch: Path, base: Segment, number:
         base, comparison, np.vstack([vector_of(item.rgb) for item in new]).astype(np.float16), out_folder=scratch,
         source_versions={}, interval_end="",
     )  # fmt: skip
-    upload_delta(store, scratch / manifest.delta_id)
+    DELTA_FOLDERS.upload(store, scratch / manifest.delta_id)
     return manifest.delta_id
 
 

@@ -13,8 +13,8 @@ import pyarrow as pa
 from PIL import Image
 
 from retrieval.encoders.contract import Pixels, Vectors, unit_rows
-from retrieval.folders.build import describe_file
-from retrieval.folders.deltas import upload_delta
+from retrieval.folders.files import describe_file
+from retrieval.folders.kinds import DELTA_FOLDERS
 from retrieval.items.table import conform_items, write_items
 from retrieval.search.segments import open_build
 from retrieval.store.objects import FolderStore, ObjectStore
@@ -163,7 +163,7 @@ def put_delta(store: FolderStore, scratch: Path, items: Sequence[Item], build_id
     base = open_build(store.root / "builds" / build_id)
     vectors = np.vstack([np.empty((0, 4), np.float32), *(vector_of(item.rgb) for item in items)])
     manifest = assemble_delta(base, vectors, items_table(items), out_folder=scratch)
-    upload_delta(store, scratch / manifest.delta_id)
+    DELTA_FOLDERS.upload(store, scratch / manifest.delta_id)
     for item in items:
         store.put(thumbnail_key(item.image_id), photo_of(item.rgb, "JPEG"))
     return manifest

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from retrieval.folders.builds import upload_build
-from retrieval.folders.deltas import fetch_delta
+from retrieval.folders.kinds import BUILD_FOLDERS, DELTA_FOLDERS
 from retrieval.publishing.pointer import publish, read_pointer
 from retrieval.search.deltas import open_delta
 from retrieval.search.segments import Segment
@@ -63,7 +62,7 @@ class ShopLake:
             vectors, items, model_id="m", fingerprint="f", out_folder=folder, source_versions=self.versions,
             interval_end=interval_end,
         )  # fmt: skip
-        upload_build(self.store, folder / made.build_id)
+        BUILD_FOLDERS.upload(self.store, folder / made.build_id)
         return made.build_id
 
     def publish_base(self, shop: Shop, folder: Path, interval_end: str = "20260131T020000Z") -> str:
@@ -105,7 +104,7 @@ class ShopLake:
         base: Segment = open_base(self.store, served.build_id, cache_folder)
         if served.delta_id is None:
             return View.of(base)
-        return View.of(base, open_delta(fetch_delta(self.store, served.delta_id, cache_folder), base.manifest))
+        return View.of(base, open_delta(DELTA_FOLDERS.fetch(self.store, served.delta_id, cache_folder), base.manifest))
 
     def _merge(self, table: Table, rows: list[dict[str, Any]]) -> None:
         """Only what differs from the last write. Only links go; products are marked, photos and vectors stay."""

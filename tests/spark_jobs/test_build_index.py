@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
-from retrieval.folders.builds import fetch_build
+from retrieval.folders.kinds import BUILD_FOLDERS
 from retrieval.search.segments import Segment, open_build
 from schemas.manifest import thumbnail_key
 from schemas.tables import IMAGE_FETCHES, IMAGES, PRODUCTS
@@ -32,7 +32,7 @@ def shop(small_lake: SmallLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def open_built(shop: SmallLake, tmp_path: Path) -> Segment:
     build_id = shop.receipt("build_index").facts["build_id"]
-    return open_build(fetch_build(shop.store, build_id, tmp_path / "cache"))
+    return open_build(BUILD_FOLDERS.fetch(shop.store, build_id, tmp_path / "cache"))
 
 
 def test_a_build_has_a_row_for_each_product_and_photo_and_says_where_they_came_from(

@@ -12,8 +12,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from retrieval.folders.builds import upload_build
-from retrieval.folders.deltas import upload_delta
+from retrieval.folders.kinds import BUILD_FOLDERS, DELTA_FOLDERS
 from retrieval.publishing.pointer import Published, publish, publish_deltas, read_pointer
 from retrieval.store.objects import open_store
 from retrieval.store.s3 import S3Store
@@ -65,9 +64,9 @@ class _MortalStore:
 def publish_folder(
     uri: str, folder: Path, interval_end: str, version: int, death: Death = NEVER, calls: list[int] | None = None
 ) -> Published:
-    """What a nightly run does last: send a build, make it live. Raises as upload_build and publish."""
+    """What a nightly run does last: send a build, make it live. Raises as FolderKind.upload and publish."""
     with _mortal_store(uri, death, calls) as store:
-        manifest = upload_build(store, folder)
+        manifest = BUILD_FOLDERS.upload(store, folder)
         served = Served(manifest.build_id, manifest.model_id)
         by = f"nightly/{interval_end}/{manifest.build_id}"
         return publish(store, served, interval_end, {"products": version}, by)
@@ -78,7 +77,7 @@ def publish_hour(
 ) -> Published:
     """What an hourly run does last: send a delta, lay it over its base."""
     with _mortal_store(uri, death, calls) as store:
-        delta = upload_delta(store, folder)
+        delta = DELTA_FOLDERS.upload(store, folder)
         deltas = {delta.base_build_id: delta.delta_id}
         return publish_deltas(store, deltas, interval_end, {"products": version}, f"hourly/{interval_end}")
 

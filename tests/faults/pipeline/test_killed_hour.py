@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from retrieval.folders.deltas import verify_delta
+from retrieval.folders.kinds import DELTA_FOLDERS
 from retrieval.store.objects import FolderStore
 from retrieval.store.s3 import S3Store
 from schemas.pointer import POINTER_KEY
@@ -54,12 +54,12 @@ def test_an_hourly_publisher_killed_at_any_step_is_finished_by_the_next_run(
         seen.append(current(store))
         assert {(pointer.generation, pointer.live.delta_id) for pointer in seen} <= {(1, None), (2, delta_folder.name)}
         if seen[-1].live.delta_id:
-            assert len(list(verify_delta(store, delta_folder.name))) == len(list(delta_folder.iterdir())) - 1
+            assert len(list(DELTA_FOLDERS.verify(store, delta_folder.name))) == len(list(delta_folder.iterdir())) - 1
 
         publish_hour(store.uri, delta_folder, HOUR, 2)
         pointer = current(store)
         assert (pointer.generation, pointer.live.build_id, pointer.live.delta_id) == (2, "b1", delta_folder.name)
-        assert sum(1 for _ in verify_delta(store, delta_folder.name)) == len(list(delta_folder.iterdir())) - 1
+        assert sum(1 for _ in DELTA_FOLDERS.verify(store, delta_folder.name)) == len(list(delta_folder.iterdir())) - 1
         strays = {key for key in store.keys("") if not key.startswith(("builds/b1/", f"deltas/{delta_folder.name}/"))}
         assert strays == {POINTER_KEY}
     assert ends[:steps] == [-signal.SIGKILL] * steps

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from retrieval.folders.builds import find_build, verify_build
+from retrieval.folders.kinds import BUILD_FOLDERS
 from retrieval.publishing.cleanup import plan_removals
 from retrieval.publishing.pointer import read_pointer
 from retrieval.store.s3 import S3Store
@@ -47,7 +47,7 @@ class Shop:
     def is_whole(self) -> bool:
         """Whether what CURRENT names is the old build at generation 1 or the new one at 2, and every byte is right."""
         pointer = self.pointer()
-        names = {name for name, _ in verify_build(self.store, pointer.live.build_id)}
+        names = {name for name, _ in BUILD_FOLDERS.verify(self.store, pointer.live.build_id)}
         known = {(1, self.old.name), (2, self.new.name)}
         return (pointer.generation, pointer.live.build_id) in known and len(names) == 4
 
@@ -61,7 +61,7 @@ class Shop:
         """Objects that belong to no whole build, nor to the store's own."""
         belong = {POINTER_KEY}
         for build in (self.old.name, self.new.name):
-            if manifest := find_build(self.store, build):
+            if manifest := BUILD_FOLDERS.find(self.store, build):
                 belong |= {build_key(build), *(build_key(build, name) for name in manifest.files)}
         return set(self.store.keys("")) - belong
 

@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from retrieval.commands.index import index
-from retrieval.folders.builds import upload_build
-from retrieval.folders.deltas import upload_delta, write_evaluation
+from retrieval.folders.evaluations import write_evaluation
+from retrieval.folders.kinds import BUILD_FOLDERS, DELTA_FOLDERS
 from retrieval.publishing.pointer import publish, read_pointer
 from retrieval.search.segments import open_build
 from retrieval.store.objects import FolderStore
@@ -29,7 +29,7 @@ def store(tmp_path: Path) -> FolderStore:
     for day, count in enumerate((40, 60)):
         vectors, items = small_rows(count)
         manifest = assemble_build(vectors, items, model_id="tests", fingerprint="f", out_folder=tmp_path / "made")
-        upload_build(made, tmp_path / "made" / manifest.build_id)
+        BUILD_FOLDERS.upload(made, tmp_path / "made" / manifest.build_id)
         publish(made, Served(manifest.build_id, "tests"), f"2026010{day + 1}T000000Z", {"products": day}, f"day {day}")
     return made
 
@@ -59,7 +59,7 @@ def test_rollback_and_release_round_trip(store: FolderStore, tmp_path: Path) -> 
     previous = open_build(tmp_path / "made" / before["previous"]["build_id"])
     vectors, items = small_rows(40)
     made = assemble_delta(previous, vectors[2:], items.slice(2), out_folder=tmp_path)
-    upload_delta(store, tmp_path / made.delta_id)
+    DELTA_FOLDERS.upload(store, tmp_path / made.delta_id)
     assert isinstance(run(store, "rollback").exception, BadData)  # the gate has not passed it
     gate = DeltaEvaluation(made.delta_id, made.base_build_id, True, before["source_versions"], before["interval_end"])
     write_evaluation(store, gate)
@@ -94,7 +94,7 @@ def delta_id(store: FolderStore, tmp_path: Path) -> str:
     vectors, items = small_rows(62)
     kept = np.arange(2, 62)
     made = assemble_delta(base, vectors[kept], items.take(kept), out_folder=tmp_path)
-    upload_delta(store, tmp_path / made.delta_id)
+    DELTA_FOLDERS.upload(store, tmp_path / made.delta_id)
     store.put("CURRENT", replace(pointer[0], live=replace(live, delta_id=made.delta_id)).to_json())
     return made.delta_id
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrieval.folders.deltas import write_evaluation
+from retrieval.folders.evaluations import write_evaluation
 from retrieval.publishing import pointer as publishing
 from retrieval.publishing.pointer import Published, publish, publish_deltas, read_pointer, release, rollback
 from retrieval.store.objects import FolderStore, ObjectStore, StoredObject, open_store

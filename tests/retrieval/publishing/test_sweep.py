@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from retrieval.folders.builds import find_build, upload_build
-from retrieval.folders.deltas import upload_delta
+from retrieval.folders.kinds import BUILD_FOLDERS, DELTA_FOLDERS
 from retrieval.publishing.sweep import Survey, remove, survey
 from retrieval.search.segments import open_build
 from retrieval.store.objects import FolderStore, ObjectStore
@@ -38,7 +37,7 @@ class Shop:
         self.live = self._build(scratch, slice(10, 16))
         base = open_build(scratch / self.live)
         made = assemble_delta(base, VECTORS[10:], ITEMS.slice(10), out_folder=scratch / "deltas")
-        self.delta = upload_delta(store, scratch / "deltas" / made.delta_id).delta_id
+        self.delta = DELTA_FOLDERS.upload(store, scratch / "deltas" / made.delta_id).delta_id
         for photo in [*PHOTOS, STRANGER]:
             store.put(thumbnail_key(photo), b"a tile")
         self.publish(Served(self.live, "m", self.delta))
@@ -46,7 +45,7 @@ class Shop:
     def _build(self, scratch: Path, rows: slice) -> str:
         items = ITEMS.slice(rows.start, rows.stop - rows.start)
         made = assemble_build(VECTORS[rows], items, model_id="m", fingerprint="f", out_folder=scratch)
-        return upload_build(self.store, scratch / made.build_id).build_id
+        return BUILD_FOLDERS.upload(self.store, scratch / made.build_id).build_id
 
     def publish(self, live: Served, **more: Served) -> None:
         pointer = Pointer(1, "20260228T020000Z", {}, live, **more)  # type: ignore[arg-type]
@@ -95,7 +94,7 @@ def test_an_unnamed_build_goes_with_the_tiles_that_only_it_names(shop: Shop) -> 
     assert remove(shop.store, found) == {"build": 1, "thumbnail": 11}
     assert list(shop.store.keys(f"builds/{shop.old}/")) == []
     assert tiles(shop.store) == set(PHOTOS[10:]), "the live build's and its delta's"
-    assert find_build(shop.store, shop.live) is not None
+    assert BUILD_FOLDERS.find(shop.store, shop.live) is not None
 
 
 def test_a_second_clean_up_finds_nothing(shop: Shop) -> None:
@@ -152,13 +151,13 @@ def test_what_current_names_by_the_time_of_removal_stays(shop: Shop) -> None:
     found = survey(shop.store, NOW)
     shop.publish(Served(shop.old, "m"))
     assert remove(shop.store, found)["build"] == 0
-    assert find_build(shop.store, shop.old) is not None
+    assert BUILD_FOLDERS.find(shop.store, shop.old) is not None
 
 
 def test_tiles_stay_when_a_build_was_made_since_the_survey(shop: Shop, tmp_path: Path) -> None:
     found = survey(shop.store, NOW)
     made = assemble_build(VECTORS[:12], ITEMS.slice(0, 12), model_id="m", fingerprint="f", out_folder=tmp_path / "new")
-    upload_build(shop.store, tmp_path / "new" / made.build_id)
+    BUILD_FOLDERS.upload(shop.store, tmp_path / "new" / made.build_id)
     assert remove(shop.store, found)["thumbnail"] == 0
     assert tiles(shop.store) == {*PHOTOS, STRANGER}
 

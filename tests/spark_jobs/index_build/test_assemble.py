@@ -5,7 +5,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from retrieval.folders.build import read_verified_manifest
+from retrieval.folders.kinds import BUILD_FOLDERS
 from retrieval.items.table import conform_items
 from retrieval.search.segments import open_build
 from schemas.errors import BadData, Misconfigured
@@ -129,7 +129,7 @@ def test_golden_queries_are_right_in_their_own_build_and_wrong_in_another(tmp_pa
 def test_every_file_is_in_the_manifest_and_whole(tmp_path: Path) -> None:
     manifest = assemble(tmp_path)
     folder = tmp_path / manifest.build_id
-    assert read_verified_manifest(folder) == manifest
+    assert BUILD_FOLDERS.read_verified(folder) == manifest
     assert set(manifest.files) | {"manifest.json"} == {path.name for path in folder.iterdir()}
     assert manifest.calibration["same_product"].keys() == {"p05", "p25", "p50", "p75", "p95"}
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from retrieval.folders.deltas import write_evaluation
+from retrieval.folders.evaluations import write_evaluation
 from retrieval.publishing.pointer import publish, publish_deltas, read_pointer, rollback
 from retrieval.store.objects import FolderStore, ObjectStore
 from schemas.delta import DeltaEvaluation, DeltaManifest, delta_key
