@@ -33,7 +33,7 @@ from retrieval.items.columns import ItemColumns
 from retrieval.search.candidates import find_candidates
 from retrieval.search.row_scan import scan_rows
 from retrieval.search.segments import Segment, open_build
-from schemas.api import Filters
+from schemas.api.filters import Filters
 from schemas.manifest import INDEX_FILE, ITEMS_FILE, VECTORS_FILE
 
 BENCH = "ten_million"

@@ -13,7 +13,9 @@ from online.searcher import RETRY_AFTER_S, Searcher
 from online.snapshots.snapshot import Snapshot
 from online.telemetry.events import hash_user, new_event_id, now_as_text
 from online.telemetry.metrics import CONTENT_TYPE
-from schemas.api import SHA256_PATTERN, HealthResponse, ImagePath, ReadyResponse, SearchResponse, SearchResult
+from schemas.api.answers import HealthResponse, ReadyResponse, SearchResponse, SearchResult
+from schemas.api.fields import SHA256_PATTERN
+from schemas.api.requests import ImagePath
 from schemas.events import ClickEvent, ImpressionEvent
 from schemas.manifest import thumbnail_key
 

@@ -14,7 +14,7 @@ from urllib3.util import parse_url
 
 from online.access.cross_origin import ORIGIN
 from online.api.problems import IMAGE_UNREACHABLE, INVALID_FIELDS, ProblemRaised
-from schemas.api import FieldError
+from schemas.api.answers import FieldError
 from schemas.errors import Misconfigured
 
 ORIGINS = "SHOPLENS_IMAGE_URL_ORIGINS"

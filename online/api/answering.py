@@ -12,7 +12,7 @@ from online.telemetry.logs import log
 from online.telemetry.metrics import SearcherMetrics
 from online.telemetry.stopwatch import Stopwatch
 from online.telemetry.tracing import RequestTrace
-from schemas.api import REQUEST_ID_PATTERN
+from schemas.api.fields import REQUEST_ID_PATTERN
 
 REQUEST_ID = "X-Request-ID"
 _QUIET_ENDPOINTS = {"health", "ready", "metrics", "static", "image"}

@@ -7,7 +7,8 @@ from flask_openapi3.openapi import OpenAPI
 from pydantic import BaseModel
 
 from online.api.problems import MIMETYPE, PROBLEM_TYPES
-from schemas.api import ClickRequest, LinkingForm, LinkingRequest, Problem, SearchForm, SearchRequest
+from schemas.api.answers import Problem
+from schemas.api.requests import ClickRequest, LinkingForm, LinkingRequest, SearchForm, SearchRequest
 
 _REF = "#/components/schemas"
 _OF_SHOPPERS = {"search", "click", "image"}

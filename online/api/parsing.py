@@ -11,7 +11,10 @@ from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from online.api.problems import BAD_JSON, INVALID_FIELDS, NO_QUERY, UNSUPPORTED_MEDIA_TYPE, ProblemRaised
-from schemas.api import PHOTOS_MAX, ClickRequest, FieldError, Filters, LinkingRequest, RankWeights, SearchRequest
+from schemas.api.answers import FieldError
+from schemas.api.fields import PHOTOS_MAX
+from schemas.api.filters import Filters
+from schemas.api.requests import ClickRequest, LinkingRequest, RankWeights, SearchRequest
 
 MULTIPART = "multipart/form-data"
 URLENCODED = "application/x-www-form-urlencoded"

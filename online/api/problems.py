@@ -8,7 +8,7 @@ from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import HTTPException
 
 from online.telemetry.logs import describe_error, log
-from schemas.api import FieldError, Problem
+from schemas.api.answers import FieldError, Problem
 
 MIMETYPE = "application/problem+json"
 

@@ -21,7 +21,7 @@ from online.telemetry.stopwatch import Stopwatch
 from retrieval.arrays import Float32
 from retrieval.encoders.contract import Vectors, unit_rows
 from retrieval.search.segments import QueryKind
-from schemas.api import FieldError
+from schemas.api.answers import FieldError
 from schemas.errors import ModelUnavailable
 from schemas.manifest import SearchParameters
 

@@ -24,7 +24,9 @@ from online.query.composition import Mix, Part, Query
 from online.snapshots.snapshot import Snapshot
 from online.telemetry.logs import log
 from retrieval.encoders.contract import unit_rows
-from schemas.api import FieldError, Filters, RankWeights, SearchRequest
+from schemas.api.answers import FieldError
+from schemas.api.filters import Filters
+from schemas.api.requests import RankWeights, SearchRequest
 from schemas.errors import StoreNotWritable
 
 CURSOR_VERSION = 2

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from online.snapshots.catalog import Catalog
 from retrieval.arrays import Int64
 from retrieval.items.columns import NO_VALUE, ItemColumns
-from schemas.api import ATTRIBUTE_FACETS_MAX, ATTRIBUTE_PREFIX, ATTRIBUTES, Facet, FacetRange, FacetValue
+from schemas.api.answers import Facet, FacetRange, FacetValue
+from schemas.api.fields import ATTRIBUTE_FACETS_MAX, ATTRIBUTE_PREFIX, ATTRIBUTES
 
 Codes = NDArray[np.int32]
 

@@ -4,7 +4,15 @@ import numpy as np
 
 from retrieval.arrays import Mask
 from retrieval.items.columns import AnyAttribute, CodedColumn, ItemColumns
-from schemas.api import AttributeFilter, AttributeMatch, Filters, NumberMatch, PriceFilter, WordFilter, WordMatch
+from schemas.api.filters import (
+    AttributeFilter,
+    AttributeMatch,
+    Filters,
+    NumberMatch,
+    PriceFilter,
+    WordFilter,
+    WordMatch,
+)
 
 
 def rows_that_pass(columns: ItemColumns, filters: Filters | None) -> Mask | None:

@@ -7,7 +7,8 @@ from online.api.problems import INVALID_FIELDS, PHOTO_REJECTED, ProblemRaised
 from retrieval.encoders.contract import Pixels
 from retrieval.photos.decoding import QUERY_MARGIN, PhotoLimits, decode_photo, photo_format, upright_jpeg_size
 from retrieval.photos.preprocess import to_batch
-from schemas.api import FieldError, parse_box
+from schemas.api.answers import FieldError
+from schemas.api.fields import parse_box
 from schemas.bundle import Preprocessing
 from schemas.errors import PhotoRejected
 from schemas.reasons import PhotoReason

@@ -13,7 +13,7 @@ from online.query.attribute_match import match_attributes
 from online.query.composition import Query
 from online.snapshots.snapshot import Snapshot
 from retrieval.arrays import Float32, Int64
-from schemas.api import RankWeights
+from schemas.api.requests import RankWeights
 from schemas.calibration import Calibration
 
 Scale = tuple[float, float]

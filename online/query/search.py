@@ -21,7 +21,8 @@ from retrieval.arrays import Float32, Int64, Mask
 from retrieval.encoders.contract import unit_rows
 from retrieval.search.candidates import Candidates, find_candidates
 from retrieval.search.planner import Stage
-from schemas.api import Explanation, Facet, QueryPart, SearchRequest, SearchResult
+from schemas.api.answers import Explanation, Facet, QueryPart, SearchResult
+from schemas.api.requests import SearchRequest
 
 
 @dataclass(frozen=True)

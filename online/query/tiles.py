@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from online.query.ranking import Ranked
 from online.snapshots.snapshot import Snapshot
 from retrieval.search.candidates import Candidates
-from schemas.api import SearchResult, Term
+from schemas.api.answers import SearchResult, Term
 
 
 def read_results(

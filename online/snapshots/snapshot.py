@@ -21,7 +21,7 @@ from retrieval.photos.preprocess import to_pixels
 from retrieval.search.deltas import Delta, open_delta
 from retrieval.search.segments import Segment, open_build
 from retrieval.search.view import View
-from schemas.api import RESULTS_MAX
+from schemas.api.fields import RESULTS_MAX
 from schemas.bundle import Bundle, Preprocessing
 from schemas.calibration import Calibration
 from schemas.errors import EncoderMismatch, ModelUnavailable

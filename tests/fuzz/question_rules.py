@@ -10,7 +10,7 @@ from online.app import create_app
 from online.config import SearcherConfig
 from online.telemetry.logs import configure_logging
 from retrieval.store.objects import FolderStore
-from schemas.api import Problem, SearchResponse
+from schemas.api.answers import Problem, SearchResponse
 from tests.online.tiny_shop import MeanColourEncoder, point_at, put_build, put_model
 
 PATHS = ("/search", "/click")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from online.api.problems import PROBLEM_TYPES
-from schemas.api import ClickRequest, SearchRequest
+from schemas.api.requests import ClickRequest, SearchRequest
 from tests.online.tiny_shop import COLOURS, photo_of
 
 ANY_JSON = st.recursive(

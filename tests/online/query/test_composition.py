@@ -14,7 +14,7 @@ from online.query.composition import Mix, Query, compose_query
 from online.searcher import Searcher
 from online.telemetry.stopwatch import Stopwatch
 from retrieval.encoders.contract import unit_rows
-from schemas.api import SearchRequest
+from schemas.api.requests import SearchRequest
 from schemas.manifest import SearchParameters
 from tests.online.tiny_shop import COLOURS, photo_of, vector_of
 

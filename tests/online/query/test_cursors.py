@@ -19,7 +19,7 @@ from online.query.composition import Mix, Query
 from online.query.cursors import KEY_FILE, Cursors
 from online.searcher import Searcher
 from retrieval.store.objects import FolderStore
-from schemas.api import SearchRequest
+from schemas.api.requests import SearchRequest
 from tests.online.tiny_shop import SHOP, Item, MeanColourEncoder, point_at, put_build
 
 Publish = Callable[..., None]

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from online.query.filtering import rows_that_pass
 from retrieval.items.columns import ItemColumns
 from retrieval.items.table import conform_items
-from schemas.api import Filters
+from schemas.api.filters import Filters
 
 ROWS: list[dict[str, Any]] = [
     {"category": "dress", "brand": "Nord", "colour": "red", "price": 20.0, "currency": "EUR", "in_stock": True,

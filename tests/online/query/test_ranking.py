@@ -14,7 +14,7 @@ from online.query.ranking import Weights, calibrated_range, visual_scale
 from online.searcher import Searcher
 from online.snapshots.rank_features import RankFeatures
 from retrieval.store.objects import FolderStore
-from schemas.api import RankWeights
+from schemas.api.requests import RankWeights
 from schemas.calibration import Calibration, CategoryValues, CosineScale
 from tests.online.tiny_shop import COLOURS, SHOP, Item, point_at, put_build
 

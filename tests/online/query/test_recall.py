@@ -22,7 +22,8 @@ from online.telemetry.stopwatch import Stopwatch
 from retrieval.arrays import Mask
 from retrieval.encoders.contract import Pixels, Vectors, unit_rows
 from retrieval.search.segments import open_build
-from schemas.api import Filters, SearchRequest
+from schemas.api.filters import Filters
+from schemas.api.requests import SearchRequest
 from schemas.bundle import Preprocessing
 from schemas.pointer import Pointer, Served
 from spark_jobs.index_build.assemble import assemble_build
