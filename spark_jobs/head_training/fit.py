@@ -28,7 +28,7 @@ class Settings:
     `tail_rate`: the trunk's learning rate as a share of the heads'."""
 
     start: tuple[int, int] = (5, 1)
-    members: int = 4
+    members: int = 8
     steps: int = 160
     batch: tuple[int, ...] = (112, 40)
     learning_rate: float = 1e-3
