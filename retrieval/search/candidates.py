@@ -52,11 +52,11 @@ class Searchable(Protocol):
     def live_mask(self) -> Mask | None: ...
 
     def search_planned(
-        self, query: Float32, k: int, parameters: SearchParameters, rows: Int64 | None = None, probe_factor: int = 1,
+        self, query: Float32, k: int, parameters: SearchParameters, mask: Mask | None = None, probe_factor: int = 1,
         stage: Stage = nullcontext, mixed: bool = False,
     ) -> tuple[Float32, Int64, Plan]: ...  # fmt: skip
 
-    def scan(self, query: Float32, k: int, rows: Int64) -> tuple[Float32, Int64]: ...
+    def scan(self, query: Float32, k: int, mask: Mask) -> tuple[Float32, Int64]: ...
 
 
 def find_candidates(
@@ -77,16 +77,15 @@ def find_candidates(
     may be found at all. `stage` surrounds what is planned and what is searched. `mixed` says that the query is mixed of
     several, so that its neighbours are not where the probes were tuned.
     """
-    live, rows = segment.live_mask, None
+    live, matched = segment.live_mask, segment.live_rows
     if mask is not None:
         with stage("plan"):
             mask = mask if live is None else mask & live
-            rows = np.flatnonzero(mask).astype(np.int64, copy=False)
-    matched = segment.live_rows if rows is None else len(rows)
+            matched = int(np.count_nonzero(mask))
     hidden = np.empty(0, np.int32) if hidden_groups is None else hidden_groups
     for step, width in enumerate(WIDTHS):
         scores, found, plan = segment.search_planned(
-            unit_vector, min(width + 2 * len(hidden), matched), parameters, rows, PROBES_WIDENED**step, stage, mixed
+            unit_vector, min(width + 2 * len(hidden), matched), parameters, mask, PROBES_WIDENED**step, stage, mixed
         )
         complete = len(found) == matched
         kept = ~np.isin(groups[found], hidden)
@@ -108,9 +107,9 @@ def _scan_for_groups(
     scores, rows = np.empty(0, np.float32), np.empty(0, np.int64)
     complete = False
     while not complete and _count(groups, rows) < groups_wanted:
-        left = np.flatnonzero(allowed).astype(np.int64, copy=False)
-        more_scores, more = segment.scan(unit_vector, min(WIDTHS[-1], len(left)), left)
-        complete = len(more) == len(left)
+        left = int(np.count_nonzero(allowed))
+        more_scores, more = segment.scan(unit_vector, min(WIDTHS[-1], left), allowed)
+        complete = len(more) == left
         scores, rows = np.concatenate([scores, more_scores]), np.concatenate([rows, more])
         allowed = _without(allowed, groups, groups[more])
     why = f"candidates of {WIDTHS[-1]} rows held fewer than {groups_wanted} groups: each of {matched} rows is scored"

@@ -1,4 +1,9 @@
-"""Every match of a filter scored, by whichever way reads least: the matches alone, or all rows of the lists that hold them.
+"""The best matches of a filter, found list by list from the query outwards, until no list left can hold one of them.
+
+A row scores what its list's centroid scores, and what it differs from the centroid adds to that: for one query the
+differences of rows from all over the set are much alike. So a few hundred rows say how far above its centroid a row may
+score; once the best found lie higher than that above the next centroid, the rest need not be read. Filters that lie far
+from the query are answered from a small part of their matches.
 
 Where codes are the stored vectors (fp16), FAISS passes over lists of which a good part matches, with a selector, and the
 other matches are read one by one; all scores are exact. RaBitQ's codes are small and its scores are estimates: they are
@@ -6,6 +11,8 @@ passed over where many matches lie together, and the best of them scored exactly
 others can be among the best.
 """
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import faiss
@@ -14,11 +21,26 @@ from numpy.typing import NDArray
 
 from retrieval.arrays import Float32, Int64
 from retrieval.search.exact import NO_ROW
+from retrieval.search.nearness import Nearness
 from retrieval.search.planner import BEST_ROWS
 from retrieval.search.row_scan import scan_rows
 from retrieval.search.row_sets import RowSet
 
 Found = tuple[Float32, Int64]
+
+ALL_READ_MAX = 2_000
+"""So few matches are all read: to choose among them would take as long."""
+
+SAMPLED_ROWS = 1_000
+
+SPREADS_ABOVE = 6.5
+"""No row is expected to score higher above its list's centroid than this many times what sampled rows do on average."""
+
+FIRST_ROWS = 4_000
+GROWTH = 2
+CODED_GROWTH = 16
+"""The nearest lists are read first, until so many matches were; then as many times more, and so on: in longer strides
+where small codes are read."""
 
 PASS_SHARE = 0.25
 """Where that share of a list matches, passing over all of it with a selector is sooner than reading the matches."""
@@ -28,85 +50,137 @@ CODES_A_ROW = 8
 
 CODED_ROWS_MIN = 20_000
 RERANK_FACTOR = 4
-"""Matches that lie far from the query score alike, so that many more of them than usual are scored exactly; and as many
-times more again where that does not settle it."""
+"""Matches that lie far from the query score alike: as many times more than tuned are scored exactly, again and again,
+where that does not settle which are the best."""
 
-EXACT_SHARE = 0.1
+EXACT_SHARE = 0.3
 """Rather than score a greater share of the matches exactly after a pass over the codes, all of them are."""
 
 ERRORS_APART = 4.0
 """A match left out must seem worse than the tenth best by as many standard errors of the estimates."""
 
 
-def scan_matches(
-    index: Any, kind: str, vectors: NDArray[np.float16], queries: Float32, k: int, chosen: RowSet, rerank: int = 0
-) -> Found:
-    """The k best of `chosen` for one query (1, dimension): scores (m,) float32, best first, and rows (m,) int64,
-    m = min(k, chosen). `kind` is the index's, `rerank` what was tuned for it.
+@dataclass(frozen=True)
+class MatchScan:
+    """One query's scan of the rows `chosen`. `kind` is the index's, `rerank` what was tuned for it.
+
+    `nearness` is that of all coarse lists; `lists` (m,) int64 are those that hold matches, the nearest first, and `near`
+    (m,) float32 is what their centroids score.
     """
-    k = min(k, len(chosen))
-    if not k:
-        return np.empty(0, np.float32), np.empty(0, np.int64)
-    if kind == "ivf_fp16":
-        return _scan_whole_codes(index, vectors, queries, k, chosen)
-    if kind == "ivf_rabitq" and _lie_together(chosen):
-        return _scan_small_codes(index, vectors, queries, k, chosen, RERANK_FACTOR * rerank)
-    return scan_rows(vectors, queries[0], k, chosen.rows)
+
+    index: Any
+    kind: str
+    vectors: NDArray[np.float16]
+    query: Float32
+    chosen: RowSet
+    rerank: int
+    nearness: Nearness
+
+    @cached_property
+    def lists(self) -> Int64:
+        order = self.nearness.order
+        return order[self.chosen.by_list[order] > 0]
+
+    @cached_property
+    def near(self) -> Float32:
+        return self.nearness.scores[self.lists]
+
+    def best(self, k: int) -> Found:
+        """The k best, or all matches where there are no more; only the first BEST_ROWS of them are sure to be."""
+        seen, growth = np.cumsum(self.chosen.by_list[self.lists]), CODED_GROWTH if self._is_coded else GROWTH
+        margin, best = self._margin(), (np.empty(0, np.float32), np.empty(0, np.int64))
+        start, wanted, floor = 0, max(FIRST_ROWS, k), -np.inf
+        # Until k were found every list is read.
+        while start < (end := int(np.count_nonzero(self.near + margin >= floor)) if len(best[0]) == k else len(seen)):
+            stop = min(int(np.searchsorted(seen, wanted)) + 1, end)
+            best = _best_of([best, self._scan_lists(slice(start, stop), k, floor)], k)
+            floor = best[0][min(len(best[0]), BEST_ROWS) - 1]
+            start, wanted = stop, growth * int(seen[stop - 1])
+        return best
+
+    @property
+    def _is_coded(self) -> bool:
+        return self.kind == "ivf_rabitq"
+
+    def _margin(self) -> float:
+        """How far above its centroid a match may score: from matches at equal distances all over the index."""
+        rows, lists = self.chosen.sample(SAMPLED_ROWS)
+        above = self.vectors[rows].astype(np.float32) @ self.query - self.nearness.scores[lists]
+        return SPREADS_ABOVE * float(np.sqrt(np.mean(above**2)))
+
+    def _scan_lists(self, part: slice, k: int, floor: float) -> Found:
+        """The k best of some lists; what scores below `floor` need not be among them."""
+        if self._is_coded:
+            return self._scan_small_codes(self.lists[part], self.near[part], k, floor)
+        return self._scan_whole_codes(self.lists[part], k)
+
+    def _scan_whole_codes(self, lists: Int64, k: int) -> Found:
+        is_dense = self.chosen.lists_filled(PASS_SHARE)[lists]
+        apart = scan_rows(self.vectors, self.query, k, self.chosen.rows_of_lists(lists[~is_dense]))
+        if not is_dense.any():
+            return apart
+        near = np.zeros(
+            np.count_nonzero(is_dense), np.float32
+        )  # whole vectors: what the centroids score does not matter
+        return _best_of([apart, self._pass_over(lists[is_dense], near, k)], k)
+
+    def _scan_small_codes(self, lists: Int64, near: Float32, k: int, floor: float) -> Found:
+        matched = int(self.chosen.by_list[lists].sum())
+        k, rerank = min(k, matched), max(k, self.rerank)
+        if matched >= CODED_ROWS_MIN and self._lie_together(lists, matched):
+            while rerank <= EXACT_SHARE * matched:
+                estimates, found = self._pass_over(lists, near, rerank)
+                scores, rows = scan_rows(self.vectors, self.query, len(found), np.sort(found))
+                if _none_left_out(estimates, found, scores, rows, max(floor, scores[min(k, BEST_ROWS) - 1])):
+                    return scores[:k], rows[:k]
+                rerank *= RERANK_FACTOR
+        return scan_rows(self.vectors, self.query, k, self.chosen.rows_of_lists(lists))
+
+    def _lie_together(self, lists: Int64, matched: int) -> bool:
+        assert self.chosen.list_starts is not None
+        return bool(np.diff(self.chosen.list_starts)[lists].sum() <= CODES_A_ROW * matched)
+
+    def _pass_over(self, lists: Int64, near: Float32, k: int) -> Found:
+        """As FAISS's search of the given lists, `near` the centroids' scores: without gaps."""
+        selector = {"sel": self.chosen.selector} if len(self.chosen) < self.chosen.total else {}
+        made = faiss.SearchParametersIVF(nprobe=len(lists), **selector)  # type: ignore[call-arg]
+        scores, found = np.empty(k, np.float32), np.empty(k, np.int64)
+        lists, near = np.ascontiguousarray(lists, np.int64), np.ascontiguousarray(near, np.float32)
+        places = [faiss.swig_ptr(array) for array in (lists, near, scores, found)]
+        # By its C++ name: the Python one takes no parameters.
+        self.index.search_preassigned_c(1, faiss.swig_ptr(self.query), k, *places, False, made)
+        there = found != NO_ROW
+        return scores[there], found[there]
 
 
-def _scan_whole_codes(index: Any, vectors: NDArray[np.float16], queries: Float32, k: int, chosen: RowSet) -> Found:
-    is_dense = chosen.fills_lists(PASS_SHARE)
-    apart = chosen.rows[np.repeat(~is_dense, chosen.by_list)]
-    scores, found = scan_rows(vectors, queries[0], k, apart)
-    lists = np.flatnonzero(is_dense)
-    if not len(lists):
-        return scores, found
-    near = np.zeros(len(lists), np.float32)  # whole vectors: what the centroids score does not matter
-    passed = _pass_over(index, queries, k, lists, near, chosen)
-    scores, found = np.concatenate([scores, passed[0]]), np.concatenate([found, passed[1]])
-    order = np.lexsort((found, -scores))[:k]
-    return scores[order], found[order]
-
-
-def _lie_together(chosen: RowSet) -> bool:
-    assert chosen.list_starts is not None
-    if len(chosen) < CODED_ROWS_MIN:
-        return False
-    passed = int(np.diff(chosen.list_starts)[chosen.by_list > 0].sum())
-    return passed <= CODES_A_ROW * len(chosen)
-
-
-def _scan_small_codes(
-    index: Any, vectors: NDArray[np.float16], queries: Float32, k: int, chosen: RowSet, rerank: int
+def scan_matches(
+    index: Any,
+    kind: str,
+    vectors: NDArray[np.float16],
+    query: Float32,
+    k: int,
+    chosen: RowSet,
+    rerank: int = 0,
+    nearness: Nearness | None = None,
 ) -> Found:
-    centroids, nearest = index.quantizer.search(queries, len(chosen.by_list))
-    with_matches = chosen.by_list[nearest[0]] > 0
-    lists, near = nearest[0][with_matches], centroids[0][with_matches]
-    rerank = max(k, rerank)
-    while rerank <= EXACT_SHARE * len(chosen):
-        estimates, found = _pass_over(index, queries, rerank, lists, near, chosen)
-        scores, rows = scan_rows(vectors, queries[0], len(found), np.sort(found))
-        if _none_left_out(estimates, found, scores, rows, min(k, BEST_ROWS)):
-            return scores[:k], rows[:k]
-        rerank *= RERANK_FACTOR
-    return scan_rows(vectors, queries[0], k, chosen.rows)
+    """The k best of `chosen` for one query (dimension,) of unit length: scores (m,) float32, best first, and rows (m,)
+    int64, m = min(k, chosen). The first BEST_ROWS are those of brute force, but for what estimates and samples may miss.
+    """
+    if chosen.list_starts is None or len(chosen) <= max(k, ALL_READ_MAX):
+        return scan_rows(vectors, query, k, chosen.rows)
+    query = np.ascontiguousarray(query, np.float32)
+    return MatchScan(index, kind, vectors, query, chosen, rerank, nearness or Nearness(index, query)).best(k)
 
 
-def _none_left_out(estimates: Float32, found: Int64, scores: Float32, rows: Int64, best: int) -> bool:
-    """Whether what the codes left out, all estimated below the last of `found`, is worse than the best of `scores`."""
+def _best_of(answers: list[Found], k: int) -> Found:
+    """Answers of different rows as one; equal scores in order of row."""
+    scores, rows = (np.concatenate(parts) for parts in zip(*answers, strict=True))
+    order = np.lexsort((rows, -scores))[:k]
+    return scores[order], rows[order]
+
+
+def _none_left_out(estimates: Float32, found: Int64, scores: Float32, rows: Int64, floor: float) -> bool:
+    """Whether what the codes left out, all estimated below the last of `found`, scores below `floor`."""
     exact = scores[np.argsort(rows)]
     error = float(np.std(exact - estimates[np.argsort(found)]))
-    return bool(estimates.min() + ERRORS_APART * error < scores[best - 1])
-
-
-def _pass_over(index: Any, queries: Float32, k: int, lists: Int64, near: Float32, chosen: RowSet) -> Found:
-    """As FAISS's search of the given lists, `near` the centroids' scores: without gaps."""
-    selector = {"sel": chosen.selector} if len(chosen) < chosen.total else {}
-    made = faiss.SearchParametersIVF(nprobe=len(lists), **selector)  # type: ignore[call-arg]
-    scores, found = np.empty(k, np.float32), np.empty(k, np.int64)
-    lists, near = np.ascontiguousarray(lists, np.int64), np.ascontiguousarray(near, np.float32)
-    places = [faiss.swig_ptr(array) for array in (lists, near, scores, found)]
-    # By its C++ name: the Python one takes no parameters.
-    index.search_preassigned_c(1, faiss.swig_ptr(queries), k, *places, False, made)
-    there = found != NO_ROW
-    return scores[there], found[there]
+    return bool(estimates.min() + ERRORS_APART * error < floor)

@@ -27,6 +27,7 @@ from retrieval.folders.kinds import BUILD_FOLDERS
 from retrieval.items.table import map_items
 from retrieval.search.exact import NO_ROW
 from retrieval.search.match_scan import PASS_SHARE, scan_matches
+from retrieval.search.nearness import Nearness
 from retrieval.search.planner import (
     BEST_ROWS,
     MIXED_FACTOR,
@@ -85,7 +86,7 @@ class Segment:
             return replace(self, live=None)
         alive = np.ones(self.rows, dtype=bool)
         alive[dead] = False
-        return replace(self, live=self._set_of(np.flatnonzero(alive).astype(np.int64)))
+        return replace(self, live=RowSet(alive, self.list_starts))
 
     def vector_of(self, row: int) -> Float32:
         """The unit vector (dimension,) float32 of a row. Raises IndexError."""
@@ -103,8 +104,8 @@ class Segment:
     ) -> tuple[Float32, Int64]:
         """The k best rows for each of (n, dimension) float32 unit queries.
 
-        `kind` chooses the parameters that were tuned for it, unless `parameters` are given. `rows`, sorted and without
-        repeats, limits the search to those rows. Returns scores (n, k) float32, best first, and rows (n, k) int64,
+        `kind` chooses the parameters that were tuned for it, unless `parameters` are given. `rows` limits the
+        search to those rows. Returns scores (n, k) float32, best first, and rows (n, k) int64,
         filled with -inf and -1 where there are fewer than k.
         """
         queries = np.ascontiguousarray(unit_vectors, dtype=np.float32)
@@ -114,93 +115,84 @@ class Segment:
             parameters = self.manifest.text_search if kind == "text" else self.manifest.photo_search
         if rows is None and self.live is None:
             return self._search_lists(queries, k, parameters, parameters.nprobe, None)
-        chosen = None if rows is None else np.ascontiguousarray(rows, dtype=np.int64)
-        answers = [self.search_planned(query, k, parameters, chosen)[:2] for query in queries]
+        mask = None if rows is None else RowSet.of_rows(rows, self.rows, None).mask
+        answers = [self.search_planned(query, k, parameters, mask)[:2] for query in queries]
         return stack_answers(answers, k)
 
     def search_planned(
-        self, query: Float32, k: int, parameters: SearchParameters, rows: Int64 | None = None, probe_factor: int = 1,
+        self, query: Float32, k: int, parameters: SearchParameters, mask: Mask | None = None, probe_factor: int = 1,
         stage: Stage = nullcontext, mixed: bool = False,
     ) -> tuple[Float32, Int64, Plan]:  # fmt: skip
         """The k best rows for one unit query (dimension,), by the way that suits the filters, and that way.
 
-        `rows`, sorted and without repeats, limits the search to those rows. Without them `probe_factor` times the tuned
+        `mask` (rows,) limits the search to rows where it is true. Without one `probe_factor` times the tuned
         lists are probed; for a `mixed` query, which is near no single row, until its best rows lie well within. Returns scores (m,) float32, best first, and rows (m,) int64; m is below k where fewer came.
         """
         queries = np.ascontiguousarray(query, dtype=np.float32).reshape(1, -1)
         if mixed:
             parameters = SearchParameters(MIXED_FACTOR * parameters.nprobe, MIXED_FACTOR * parameters.rerank)
         nprobe = min(parameters.nprobe * probe_factor, self._nlist)
-        chosen = None
-        if rows is None and self.live is None:
+        chosen, nearness = None, Nearness(self.index, queries[0])
+        if mask is None and self.live is None:
             plan = plan_unfiltered(self.rows, nprobe, self._nlist)
         else:
             with stage("plan"):
-                chosen = self._live_among(rows)
-                plan = self._plan(queries, chosen, nprobe, filtered=rows is not None)
+                chosen = self._live_among(mask)
+                plan = self._plan(nearness, chosen, nprobe, filtered=mask is not None)
         with stage("search"):
             while plan.nprobe or chosen is None:
-                selector = None if chosen is None or (rows is None and plan.path == "probe") else chosen.selector
+                selector = None if chosen is None or (mask is None and plan.path == "probe") else chosen.selector
                 scores, found = _without_gaps(self._search_lists(queries, k, parameters, plan.nprobe, selector))
-                if (selector is None and not mixed) or self._lie_near(found[:BEST_ROWS], queries, plan.nprobe):
+                if (selector is None and not mixed) or self._lie_near(found[:BEST_ROWS], nearness, plan.nprobe):
                     return scores, found, plan
-                wider = widen_mixed(plan, self._nlist) if mixed and rows is None else widen(plan, self._nlist)
+                wider = widen_mixed(plan, self._nlist) if mixed and mask is None else widen(plan, self._nlist)
                 if wider is None:
                     return scores, found, plan
                 plan = wider
-            return *self._scan(queries, k, chosen), plan
+            return *self._scan(queries, k, chosen, nearness), plan
 
-    def scan(self, query: Float32, k: int, rows: Int64) -> tuple[Float32, Int64]:
-        """The k best of the sorted `rows` by their exact scores: scores (m,) float32 and rows (m,) int64, m = min(k, rows).
+    def scan(self, query: Float32, k: int, mask: Mask) -> tuple[Float32, Int64]:
+        """The k best of the rows of `mask` by their exact scores: scores (m,) float32 and rows (m,) int64, m = min(k, rows).
 
         FAISS reads the codes where they are the stored vectors; else they are read from `vectors`.
         """
         queries = np.ascontiguousarray(query, dtype=np.float32).reshape(1, -1)
-        return self._scan(queries, k, self._live_among(rows))
+        return self._scan(queries, k, self._live_among(mask), Nearness(self.index, queries[0]))
 
-    def _scan(self, queries: Float32, k: int, chosen: RowSet) -> tuple[Float32, Int64]:
+    def _scan(self, queries: Float32, k: int, chosen: RowSet, nearness: Nearness) -> tuple[Float32, Int64]:
         if self.is_exact and len(chosen) >= PASS_SHARE * self.rows:
             selector = chosen.selector if len(chosen) < self.rows else None
             k = min(k, len(chosen))
             return _without_gaps(self._search_lists(queries, k, SearchParameters(), 0, selector))
         kind, rerank = self.manifest.index_kind, self.manifest.photo_search.rerank
-        return scan_matches(self.index, kind, self.vectors, queries, k, chosen, rerank)
+        return scan_matches(self.index, kind, self.vectors, queries[0], k, chosen, rerank, nearness)
 
     @property
     def _nlist(self) -> int:
         return 0 if self.list_starts is None else len(self.list_starts) - 1
 
-    def _live_among(self, rows: Int64 | None) -> RowSet:
-        if rows is None:
+    def _live_among(self, mask: Mask | None) -> RowSet:
+        if mask is None:
             assert self.live is not None
             return self.live
-        return self._set_of(rows if self.live is None else self.live.keep(rows))
+        return RowSet(mask if self.live is None else mask & self.live.mask, self.list_starts)
 
-    def _set_of(self, rows: Int64) -> RowSet:
-        return RowSet(rows, self.rows, self.list_starts)
-
-    def _plan(self, queries: Float32, chosen: RowSet, nprobe: int, *, filtered: bool) -> Plan:
-        def count_by_nearness() -> Int64:
-            return chosen.by_list[self._lists_by_nearness(queries)]
-
+    def _plan(self, nearness: Nearness, chosen: RowSet, nprobe: int, *, filtered: bool) -> Plan:
         if filtered:
-            return plan_filtered(len(chosen), self.rows, nprobe, None if self.is_exact else count_by_nearness)
+            counts = None if self.is_exact else lambda: chosen.by_list[nearness.order]
+            return plan_filtered(len(chosen), self.rows, nprobe, counts)
         if self.list_starts is None:
             return plan_among_live(len(chosen), nprobe, None, None)
-        nearest = self._lists_by_nearness(queries)
+        nearest = nearness.order
         return plan_among_live(len(chosen), nprobe, np.diff(self.list_starts)[nearest], chosen.by_list[nearest])
 
-    def _lists_by_nearness(self, queries: Float32) -> Int64:
-        """The number of each list, the one nearest to the query first."""
-        return np.asarray(self.index.quantizer.search(queries, self._nlist)[1][0], dtype=np.int64)
-
-    def _lie_near(self, rows: Int64, queries: Float32, nprobe: int) -> bool:
+    def _lie_near(self, rows: Int64, nearness: Nearness, nprobe: int) -> bool:
         """Whether the rows came from the nearest of the probed lists: if not, the next lists may hold better ones."""
         if nprobe >= self._nlist:
             return True
         assert self.list_starts is not None
-        _, nearest = self.index.quantizer.search(queries, -(-nprobe // NEAREST_PART))
-        return bool(np.isin(np.searchsorted(self.list_starts, rows, side="right") - 1, nearest[0]).all())
+        nearest = nearness.order[: -(-nprobe // NEAREST_PART)]
+        return bool(np.isin(np.searchsorted(self.list_starts, rows, side="right") - 1, nearest).all())
 
     def _search_lists(
         self, queries: Float32, k: int, parameters: SearchParameters, nprobe: int, selector: Any

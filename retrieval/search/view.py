@@ -19,6 +19,7 @@ from retrieval.items.layered import LayeredItems
 from retrieval.search.deltas import Delta
 from retrieval.search.exact import best_k
 from retrieval.search.planner import BEST_ROWS, Plan, Stage
+from retrieval.search.row_sets import RowSet
 from retrieval.search.segments import QueryKind, Segment, stack_answers
 from schemas.manifest import Manifest, SearchParameters
 
@@ -93,26 +94,27 @@ class View:
         if self.delta is None:
             return self.base.search(unit_vectors, k, kind, rows=rows)
         parameters = self.manifest.text_search if kind == "text" else self.manifest.photo_search
-        return stack_answers([self.search_planned(query, k, parameters, rows)[:2] for query in unit_vectors], k)
+        mask = None if rows is None else RowSet.of_rows(rows, self.rows, None).mask
+        return stack_answers([self.search_planned(query, k, parameters, mask)[:2] for query in unit_vectors], k)
 
     def search_planned(
-        self, query: Float32, k: int, parameters: SearchParameters, rows: Int64 | None = None, probe_factor: int = 1,
+        self, query: Float32, k: int, parameters: SearchParameters, mask: Mask | None = None, probe_factor: int = 1,
         stage: Stage = nullcontext, mixed: bool = False,
     ) -> tuple[Float32, Int64, Plan]:  # fmt: skip
         """As `Segment.search_planned`, over both parts; the plan is the base's, and says what the delta did."""
-        in_base, in_new = self._split(rows)
+        in_base, in_new = self._split(mask)
         scores, found, plan = self._search_base(query, k, parameters, in_base, probe_factor, stage, mixed)
         if self.new is None:
             return scores, found, plan
         # Without filters the new rows are looked for as far out as the base's were.
-        probes = parameters.nprobe if rows is not None else plan.nprobe or self.rows
+        probes = parameters.nprobe if mask is not None else plan.nprobe or self.rows
         in_delta = SearchParameters(nprobe=probes)
         new_scores, new_rows, new_plan = self.new.search_planned(query, k, in_delta, in_new, 1, stage, mixed)
         scores, found = self._merge((scores, found), (new_scores, new_rows), k)
         return scores, found, _describe(plan, new_plan, len(found))
 
     def _search_base(
-        self, query: Float32, k: int, parameters: SearchParameters, rows: Int64 | None, probe_factor: int, stage: Stage,
+        self, query: Float32, k: int, parameters: SearchParameters, mask: Mask | None, probe_factor: int, stage: Stage,
         mixed: bool,
     ) -> tuple[Float32, Int64, Plan]:  # fmt: skip
         """Without filters all rows are searched as if none had died, and the dead are dropped: that costs next to nothing.
@@ -120,7 +122,7 @@ class View:
         Where many of the best were dead, or too few are left, lists are probed for live rows alone, further out.
         """
         live = self.living.live
-        if rows is None and live is not None and not self.base.is_exact:
+        if mask is None and live is not None and not self.base.is_exact:
             room = k // ROOM_PART + BEST_ROWS
             scores, found, plan = self.base.search_planned(
                 query, k + room, parameters, None, probe_factor, stage, mixed
@@ -129,23 +131,22 @@ class View:
             best = min(k, BEST_ROWS)
             if len(places) == k and places[best - 1] < best + DEAD_AMONG_BEST_MAX:
                 return scores[places], found[places], replace(plan, rows_matched=len(live))
-        return self.living.search_planned(query, k, parameters, rows, probe_factor, stage, mixed)
+        return self.living.search_planned(query, k, parameters, mask, probe_factor, stage, mixed)
 
-    def scan(self, query: Float32, k: int, rows: Int64) -> tuple[Float32, Int64]:
+    def scan(self, query: Float32, k: int, mask: Mask) -> tuple[Float32, Int64]:
         """As `Segment.scan`, over both parts."""
-        in_base, in_new = self._split(rows)
+        in_base, in_new = self._split(mask)
         assert in_base is not None
         found = self.living.scan(query, k, in_base)
         if self.new is None or in_new is None:
             return found
         return self._merge(found, self.new.scan(query, k, in_new), k)
 
-    def _split(self, rows: Int64 | None) -> tuple[Int64 | None, Int64 | None]:
-        """Rows of the base, and rows of the delta's segment as it numbers them."""
-        if rows is None or self.new is None:
-            return rows, None
-        at = int(np.searchsorted(rows, self.base.rows))
-        return rows[:at], rows[at:] - self.base.rows
+    def _split(self, mask: Mask | None) -> tuple[Mask | None, Mask | None]:
+        """Which rows of the base, and which of the delta's segment."""
+        if mask is None or self.new is None:
+            return mask, None
+        return mask[: self.base.rows], mask[self.base.rows :]
 
     def _merge(self, of_base: tuple[Float32, Int64], of_new: tuple[Float32, Int64], k: int) -> tuple[Float32, Int64]:
         scores = np.concatenate([of_base[0], of_new[0]])[np.newaxis]

@@ -8,12 +8,14 @@ import pytest
 
 from retrieval.search import match_scan
 from retrieval.search.exact import exact_search
-from retrieval.search.match_scan import scan_matches
+from retrieval.search.match_scan import Found, MatchScan, scan_matches
+from retrieval.search.planner import BEST_ROWS
 from retrieval.search.row_sets import RowSet
 from retrieval.search.segments import Segment, open_build
 from spark_jobs.index_build.assemble import assemble_build
 
 ROWS, DIMENSION, NLIST, K = 4_000, 32, 16, 20
+CROWD, CENTRES = 16_000, 64
 
 
 @pytest.fixture(scope="module", params=["exact", "ivf_fp16", "ivf_rabitq"])
@@ -48,10 +50,10 @@ def test_the_best_matches_are_those_of_brute_force(
     segment: Segment, rows: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(match_scan, "CODED_ROWS_MIN", 500)
-    chosen = RowSet(rows.astype(np.int64), ROWS, segment.list_starts)
+    chosen = RowSet.of_rows(rows, ROWS, segment.list_starts)
     kind, rerank = segment.manifest.index_kind, ROWS  # so many that estimates leave none of the best out
     for query in segment.vectors[[5, 1_500, 3_999]].astype(np.float32):
-        scores, found = scan_matches(segment.index, kind, segment.vectors, query[np.newaxis], K, chosen, rerank)
+        scores, found = scan_matches(segment.index, kind, segment.vectors, query, K, chosen, rerank)
         truth_scores, truth = exact_search(segment.vectors, query[np.newaxis], min(K, len(rows)), rows)
         assert len(found) == min(K, len(rows))
         assert found.tolist() == truth[0].tolist()
@@ -64,11 +66,74 @@ def test_small_codes_are_passed_over_only_where_many_matches_lie_together(
     if segment.manifest.index_kind != "ivf_rabitq":
         return
     monkeypatch.setattr(match_scan, "CODED_ROWS_MIN", 500)
+    monkeypatch.setattr(match_scan, "ALL_READ_MAX", 250)
     passed: list[int] = []
-    monkeypatch.setattr(match_scan, "_scan_small_codes", lambda *given: passed.append(len(given[4])))
+    pass_over = MatchScan._pass_over
+
+    def noted(scan: MatchScan, lists: np.ndarray, near: np.ndarray, k: int) -> Found:
+        passed.append(len(scan.chosen))
+        return pass_over(scan, lists, near, k)
+
+    monkeypatch.setattr(MatchScan, "_pass_over", noted)
     for rows in (np.arange(0, ROWS, 9), np.arange(0, 300), together()):
-        chosen = RowSet(rows.astype(np.int64), ROWS, segment.list_starts)
+        chosen = RowSet.of_rows(rows, ROWS, segment.list_starts)
         scan_matches(
-            segment.index, "ivf_rabitq", segment.vectors, segment.vectors[:1].astype(np.float32), K, chosen, 300
-        )
+            segment.index, "ivf_rabitq", segment.vectors, segment.vectors[0].astype(np.float32), K, chosen, 300
+        )  # fmt: skip
     assert passed == [len(together())]
+
+
+@pytest.fixture(scope="module", params=["ivf_fp16", "ivf_rabitq"])
+def clustered(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Segment:
+    """Rows round centres of their own, as real photos lie."""
+    rng = np.random.default_rng(5)
+    centres = rng.standard_normal((CENTRES, DIMENSION))
+    vectors = np.repeat(centres, CROWD // CENTRES, axis=0) + 0.15 * rng.standard_normal((CROWD, DIMENSION))
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    names = [f"p{number:05d}" for number in range(CROWD)]
+    folder: Path = tmp_path_factory.mktemp("clustered")
+    manifest = assemble_build(
+        vectors, pa.table({"product_id": names, "image_id": names}), model_id="m", fingerprint="f",
+        out_folder=folder, kind=request.param, nlist=CENTRES,
+    )  # fmt: skip
+    return open_build(folder / manifest.build_id)
+
+
+@pytest.mark.parametrize("share", [0.2, 1.0], ids=["scattered", "all"])
+def test_of_matches_far_from_the_query_only_the_nearest_lists_are_read(
+    clustered: Segment, share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(match_scan, "ALL_READ_MAX", 500)
+    monkeypatch.setattr(match_scan, "FIRST_ROWS", 500)
+    read: list[int] = []
+    scan_lists = MatchScan._scan_lists
+
+    def noted(scan: MatchScan, part: slice, k: int, floor: float) -> Found:
+        read.append(int(scan.chosen.by_list[scan.lists[part]].sum()))
+        return scan_lists(scan, part, k, floor)
+
+    monkeypatch.setattr(MatchScan, "_scan_lists", noted)
+    query = clustered.vectors[7].astype(np.float32)
+    far = np.flatnonzero(clustered.vectors.astype(np.float32) @ query < 0.3)
+    rows = np.sort(np.random.default_rng(1).permutation(far)[: int(share * len(far))])
+    chosen = RowSet.of_rows(rows, CROWD, clustered.list_starts)
+    _, found = scan_matches(clustered.index, clustered.manifest.index_kind, clustered.vectors, query, K, chosen, 100)
+    truth = exact_search(clustered.vectors, query[np.newaxis], K, rows)[1][0]
+    assert found[:BEST_ROWS].tolist() == truth[:BEST_ROWS].tolist()
+    assert len(found) == K
+    assert sum(read) < 0.75 * len(rows)
+
+
+def test_lists_are_read_until_as_many_were_found_as_are_wanted(
+    clustered: Segment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(match_scan, "ALL_READ_MAX", 100)
+    monkeypatch.setattr(match_scan, "FIRST_ROWS", 1)
+    rows = np.arange(0, CROWD, 7)
+    chosen = RowSet.of_rows(rows, CROWD, clustered.list_starts)
+    query, wanted = clustered.vectors[7].astype(np.float32), len(rows) - 10
+    _, found = scan_matches(
+        clustered.index, clustered.manifest.index_kind, clustered.vectors, query, wanted, chosen, 50
+    )
+    assert len(np.unique(found)) == wanted
+    assert np.isin(found, rows).all()

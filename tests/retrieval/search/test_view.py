@@ -134,8 +134,8 @@ def test_tombstoned_rows_are_never_found_by_any_path(base: Segment, deltas: Delt
         query = base.vector_of(row)
         assert row not in find(view, query).rows
         assert row not in find(view, query, np.ones(view.rows, dtype=bool)).rows
-        assert row not in view.scan(query, 20, everything)[1]
-        assert row not in view.scan(query, 20, np.array([row, row + 1]))[1]
+        assert row not in view.scan(query, 20, np.ones(view.rows, dtype=bool))[1]
+        assert row not in view.scan(query, 20, np.isin(everything, [row, row + 1]))[1]
         assert row not in view.search(query[np.newaxis], 20)[1]
         assert row not in view.search(query[np.newaxis], 20, "text", rows=everything)[1]
     assert find(view, base.vector_of(0), k=view.rows).complete
