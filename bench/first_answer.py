@@ -26,7 +26,7 @@ from bench.servers import ONLINE_PYTHON
 from retrieval.encoders.bundles import upload_bundle
 from retrieval.encoders.onnx import OnnxEncoder
 from retrieval.folders.kinds import BUILD_FOLDERS
-from retrieval.publishing.pointer import publish
+from retrieval.publishing.publish import publish
 from retrieval.store.objects import FolderStore
 from schemas.pointer import Served
 from spark_jobs.export_model import export_bundle

@@ -23,7 +23,7 @@ from bench.report import Figure, compare, print_figures
 from bench.synthetic_lake import FIRST_NIGHT, SyntheticShop, later, percent_of
 from demo.nightly import HOURLY_JOBS, JOBS, ROOT, run_nightly
 from demo.setup import export_model
-from retrieval.publishing.pointer import publish
+from retrieval.publishing.publish import publish
 from retrieval.store.objects import FolderStore
 from schemas.pointer import Served
 from schemas.receipts import Receipt

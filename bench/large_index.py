@@ -26,7 +26,7 @@ from bench.lifted_model import write_lifted_bundle
 from bench.real_vectors import CACHE
 from bench.report import Figure, print_figures
 from retrieval.encoders.bundles import read_bundle, upload_bundle
-from retrieval.publishing.pointer import publish
+from retrieval.publishing.publish import publish
 from retrieval.store.objects import open_store
 from schemas.manifest import INDEX_FILE, MANIFEST_FILE, Manifest
 from schemas.pointer import Served

@@ -10,7 +10,7 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from retrieval.publishing.pointer import publish_deltas
+from retrieval.publishing.publish import publish_deltas
 from schemas.errors import GateFailed, PublishingHeld
 from schemas.receipts import Receipt
 from spark_jobs.job import JobContext, job_parser, run_job

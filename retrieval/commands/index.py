@@ -14,7 +14,8 @@ from rich.progress import Progress
 
 from retrieval.commands.index_tables import describe_pointer, history_of, name_of, summarise_store, tables_of
 from retrieval.folders.kinds import BUILD_FOLDERS, DELTA_FOLDERS
-from retrieval.publishing.pointer import read_pointer, release, rollback
+from retrieval.publishing.pointer import read_pointer, require_pointer
+from retrieval.publishing.rollback import release, rollback
 from retrieval.store.objects import ObjectStore, open_store
 from schemas.delta import DeltaManifest, delta_key
 from schemas.errors import BadData
@@ -114,9 +115,7 @@ def release_command(store_uri: str, as_json: bool) -> None:
 
 def _pointer(store: ObjectStore) -> Pointer:
     found = read_pointer(store)
-    if found is None:
-        raise BadData(f"{store.uri} has no CURRENT: nothing was published yet")
-    return found[0]
+    return require_pointer(store, found[0] if found else None)
 
 
 def _describe(store: ObjectStore, folder_id: str) -> dict[str, Any]:

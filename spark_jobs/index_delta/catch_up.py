@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from retrieval.folders.kinds import BUILD_FOLDERS
-from retrieval.publishing.pointer import Published, publish, read_pointer
+from retrieval.publishing.pointer import Published, read_pointer
+from retrieval.publishing.publish import publish
 from schemas.errors import BadData, PointerMoved
 from schemas.pointer import Pointer, Served
 from spark_jobs.evaluate_delta import evaluate_delta
@@ -38,7 +39,7 @@ def publish_caught_up(context: JobContext, built: BuiltBase, publish_id: str, *,
     """Make the build live, caught up with CURRENT; again where CURRENT moved on while its delta was made.
 
     Raises PointerMoved where it moved on every time, GateFailed where the delta does not pass, and what
-    `retrieval.publishing.pointer.publish` raises.
+    `retrieval.publishing.publish.publish` raises.
     """
     for _ in range(CATCH_UPS):
         found = read_pointer(context.store)

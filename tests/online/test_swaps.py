@@ -18,7 +18,8 @@ import requests
 from online.serve import MALLOC
 from retrieval.folders.evaluations import write_evaluation
 from retrieval.folders.kinds import DELTA_FOLDERS
-from retrieval.publishing.pointer import publish, rollback
+from retrieval.publishing.publish import publish
+from retrieval.publishing.rollback import rollback
 from retrieval.search.segments import Segment, open_build
 from retrieval.store.objects import FolderStore
 from schemas.delta import DeltaEvaluation

@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image
 
 from retrieval.folders.kinds import BUILD_FOLDERS, DELTA_FOLDERS
-from retrieval.publishing.pointer import publish, read_pointer
+from retrieval.publishing.pointer import read_pointer
+from retrieval.publishing.publish import publish
 from retrieval.search.deltas import open_delta
 from retrieval.search.segments import Segment
 from retrieval.search.view import View

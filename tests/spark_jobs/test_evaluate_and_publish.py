@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
-from retrieval.publishing.pointer import read_pointer, release, rollback
+from retrieval.publishing.pointer import read_pointer
+from retrieval.publishing.rollback import release, rollback
 from schemas.manifest import build_key, thumbnail_key
 from schemas.pointer import Pointer
 from schemas.tables import BUILDS, PRODUCTS

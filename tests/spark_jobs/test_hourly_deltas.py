@@ -7,7 +7,7 @@ from random import Random
 import pytest
 from pyspark.sql import SparkSession
 
-from retrieval.publishing.pointer import rollback
+from retrieval.publishing.rollback import rollback
 from retrieval.store.objects import FolderStore
 from schemas.manifest import thumbnail_key
 from spark_jobs import build_delta, evaluate_delta, publish_deltas

@@ -3,7 +3,8 @@ from typing import Any
 
 import pytest
 
-from retrieval.publishing.pointer import read_pointer, rollback
+from retrieval.publishing.pointer import read_pointer
+from retrieval.publishing.rollback import rollback
 from retrieval.store.objects import FolderStore
 from schemas.errors import EXIT_BAD_DATA, EXIT_MISCONFIGURED
 from schemas.manifest import Manifest, SearchParameters, build_key

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from retrieval.folders.kinds import BUILD_FOLDERS, DELTA_FOLDERS
-from retrieval.publishing.pointer import Published, publish, publish_deltas, read_pointer
+from retrieval.publishing.pointer import Published, read_pointer
+from retrieval.publishing.publish import publish, publish_deltas
 from retrieval.store.objects import open_store
 from retrieval.store.s3 import S3Store
 from schemas.pointer import Pointer, Served

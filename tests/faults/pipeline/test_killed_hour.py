@@ -14,7 +14,7 @@ from schemas.pointer import POINTER_KEY
 from tests.faults.conftest import repetitions
 from tests.faults.pipeline.publishers import Death, count_calls, publish_hour, reader_of, start_process
 from tests.online.tiny_shop import SHOP, point_at, put_build, put_delta
-from tests.retrieval.publishing.test_pointer import current
+from tests.retrieval.publishing.publishers import current
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(3600)]
 

@@ -5,13 +5,13 @@ from itertools import count
 import boto3
 import pytest
 
-from retrieval.publishing.pointer import publish
+from retrieval.publishing.publish import publish
 from retrieval.store.s3 import S3Store
 from schemas.errors import TryAgain
 from schemas.pointer import HISTORY_LENGTH
 from tests.faults.conftest import repetitions
 from tests.faults.failing_gateway import FailingGateway
-from tests.retrieval.publishing.test_pointer import current, put_build
+from tests.retrieval.publishing.publishers import current, put_build
 from tests.servers import S3Server
 
 pytestmark = pytest.mark.full

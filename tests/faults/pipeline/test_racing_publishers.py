@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 
-from retrieval.publishing.pointer import publish, read_pointer
+from retrieval.publishing.pointer import read_pointer
+from retrieval.publishing.publish import publish
 from retrieval.store.objects import open_store
 from retrieval.store.s3 import S3Store
 from schemas.errors import PreconditionFailed
 from schemas.pointer import HISTORY_LENGTH, Served
 from tests.faults.conftest import repetitions
 from tests.faults.pipeline.publishers import barrier, queue, start_process
-from tests.retrieval.publishing.test_pointer import put_build
+from tests.retrieval.publishing.publishers import put_build
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(3600)]
 

@@ -1,6 +1,6 @@
 """Nights run in any order, and again: the same rows, and a run that was done before commits nothing.
 
-What the scheduler makes of it is in tests/dags/test_backfill.py; what the pointer does in tests/retrieval/publishing/test_pointer.py.
+What the scheduler makes of it is in tests/dags/test_backfill.py; what the pointer does in tests/retrieval/publishing.
 """
 
 from datetime import timedelta

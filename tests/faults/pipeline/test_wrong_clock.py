@@ -11,7 +11,7 @@ from retrieval.store.objects import FolderStore, ObjectStore, open_store
 from schemas.manifest import build_key
 from schemas.pointer import Pointer
 from schemas.receipts import Receipt, receipt_key
-from tests.retrieval.publishing.test_pointer import put_build
+from tests.retrieval.publishing.publishers import put_build
 from tests.servers import PROJECT_ROOT
 
 pytestmark = pytest.mark.full

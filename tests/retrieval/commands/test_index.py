@@ -10,7 +10,8 @@ from click.testing import CliRunner, Result
 from retrieval.commands.index import index
 from retrieval.folders.evaluations import write_evaluation
 from retrieval.folders.kinds import BUILD_FOLDERS, DELTA_FOLDERS
-from retrieval.publishing.pointer import publish, read_pointer
+from retrieval.publishing.pointer import read_pointer
+from retrieval.publishing.publish import publish
 from retrieval.search.segments import open_build
 from retrieval.store.objects import FolderStore
 from schemas.delta import CHANGES_FILE, DeltaEvaluation, delta_key

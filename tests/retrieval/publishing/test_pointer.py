@@ -1,3 +1,5 @@
+"""Swaps of CURRENT under trouble: lost answers, rivals, kills, readers."""
+
 import json
 import multiprocessing
 import os
@@ -9,48 +11,14 @@ import threading
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from retrieval.folders.evaluations import write_evaluation
-from retrieval.publishing import pointer as publishing
-from retrieval.publishing.pointer import Published, publish, publish_deltas, read_pointer, release, rollback
+from retrieval.publishing import pointer as pointer_module
+from retrieval.publishing.publish import publish
 from retrieval.store.objects import FolderStore, ObjectStore, StoredObject, open_store
 from retrieval.store.s3 import S3Store
-from schemas.delta import DeltaEvaluation, DeltaManifest, delta_key
-from schemas.errors import BadData, PointerMoved, PublishingHeld, StoreUnavailable
-from schemas.manifest import Manifest, SearchParameters, build_key
-from schemas.pointer import HISTORY_LENGTH, POINTER_KEY, Pointer, Served
-
-DAYS = tuple(f"202601{day:02d}T020000Z" for day in range(1, 29))
-
-
-def put_build(store: ObjectStore, build_id: str) -> Served:
-    manifest = Manifest(
-        build_id=build_id, model_id="m", model_fingerprint="f", dimension=2, rows=0, products=0, index_kind="exact",
-        factory="SQfp16", photo_search=SearchParameters(), text_search=SearchParameters(), source_versions={},
-        interval_end=DAYS[0], files={},
-    )  # fmt: skip
-    store.put(build_key(build_id), manifest.to_json())
-    return Served(build_id, "m")
-
-
-def publish_day(
-    store: ObjectStore, build_id: str, day: int, version: int | None = None, by: str = "nightly"
-) -> Published:
-    versions = {"products": day if version is None else version}
-    return publish(store, put_build(store, build_id), DAYS[day], versions, f"{by}/{day}/{build_id}")
-
-
-def current(store: ObjectStore) -> Pointer:
-    found = read_pointer(store)
-    assert found is not None
-    return found[0]
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> FolderStore:
-    return FolderStore(tmp_path / "store")
+from schemas.errors import PointerMoved, StoreUnavailable
+from schemas.pointer import POINTER_KEY, Served
+from tests.retrieval.publishing.publishers import DAYS, current, publish_day, put_build
 
 
 @pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.full)])
@@ -58,191 +26,6 @@ def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
     if request.param == "folder":
         return FolderStore(tmp_path / "store")
     return S3Store(request.getfixturevalue("s3_bucket"), "shop")
-
-
-def test_each_publish_is_a_generation_and_remembers_the_one_before(store: FolderStore) -> None:
-    assert read_pointer(store) is None
-    first = publish_day(store, "a", 0)
-    second = publish_day(store, "b", 1)
-    assert (first.pointer.generation, second.pointer.generation) == (1, 2)
-    assert second.pointer.live == Served("b", "m")
-    assert second.pointer.previous == Served("a", "m")
-    assert [line.generation for line in second.pointer.history] == [2, 1]
-    assert current(store) == second.pointer
-
-
-def test_publishing_the_same_thing_again_moves_nothing(store: FolderStore) -> None:
-    first = publish_day(store, "a", 0)
-    again = publish_day(store, "a", 0)
-    other_id = publish_day(store, "a", 0, by="somebody else")
-    assert (again.moved, other_id.moved) == (False, False)
-    assert (again.reason, other_id.reason) == ("this publish made generation 1 before", "nothing changed")
-    assert current(store) == first.pointer
-
-
-def test_the_same_build_for_a_later_interval_keeps_previous(store: FolderStore) -> None:
-    publish_day(store, "a", 0)
-    publish_day(store, "b", 1)
-    pointer = publish_day(store, "b", 2).pointer
-    assert (pointer.generation, pointer.interval_end, pointer.previous) == (3, DAYS[2], Served("a", "m"))
-
-
-def test_an_older_interval_or_older_tables_leave_current_alone(store: FolderStore) -> None:
-    standing = publish_day(store, "new", 5).pointer
-    older = publish_day(store, "old", 4)
-    older_tables = publish_day(store, "old", 6, version=3)
-    assert (older.moved, older_tables.moved) == (False, False)
-    assert "older than 20260106T020000Z" in str(older.reason)
-    assert "products at version 3 is older than 5" in str(older_tables.reason)
-    assert current(store) == standing
-    anew = publish(store, Served("old", "m"), DAYS[6], {"products": 0}, "anew", new_lake=True)
-    assert anew.moved
-
-
-def test_a_build_that_is_not_in_the_store_cannot_go_live(store: FolderStore) -> None:
-    with pytest.raises(BadData, match="no whole build ghost"):
-        publish(store, Served("ghost", "m"), DAYS[0], {}, "x")
-    assert read_pointer(store) is None
-
-
-def put_delta(
-    store: ObjectStore, build_id: str, delta_id: str, versions: dict[str, int], *, passed: bool = True
-) -> str:
-    manifest = DeltaManifest(
-        delta_id=delta_id, base_build_id=build_id, model_id="m", model_fingerprint="f", dimension=2, base_rows=0,
-        rows=0, tombstones=0, changed=0, index_kind="exact", source_versions=versions, interval_end=DAYS[0], files={},
-    )  # fmt: skip
-    store.put(delta_key(delta_id), manifest.to_json())
-    write_evaluation(store, DeltaEvaluation(delta_id, build_id, passed, versions, DAYS[0]))
-    return delta_id
-
-
-def test_rollback_goes_to_the_previous_build_and_holds_until_release(store: FolderStore) -> None:
-    publish_day(store, "a", 0, version=1)
-    publish_day(store, "b", 1)
-    pointer = rollback(store, by="ann", reason="odd results")
-    assert (pointer.generation, pointer.live.build_id) == (3, "a")
-    assert (pointer.interval_end, pointer.source_versions) == (DAYS[1], {"products": 1})
-    assert pointer.previous == Served("b", "m")
-    with pytest.raises(PublishingHeld, match=r"odd results, by ann.*shoplens index release"):
-        publish_day(store, "c", 2)
-    assert release(store).hold is None
-    assert release(store).generation == 3
-    assert publish_day(store, "c", 2).pointer.generation == 4
-
-
-def test_rollback_goes_to_a_named_build_or_generation(store: FolderStore) -> None:
-    for day, build_id in enumerate("abcd"):
-        publish_day(store, build_id, day, version=1)
-    assert rollback(store, "b", by="ann").live.build_id == "b"
-    assert rollback(store, "3", by="ann").live.build_id == "c"
-    assert rollback(store, 1, by="ann").live.build_id == "a"
-    with pytest.raises(BadData, match="no build or generation zzz"):
-        rollback(store, "zzz", by="ann")
-    store.delete(build_key("d"))
-    with pytest.raises(BadData, match="no whole build d"):
-        rollback(store, "d", by="ann")
-
-
-def test_rollback_takes_the_newest_delta_so_that_deleted_products_stay_deleted(store: FolderStore) -> None:
-    publish_day(store, "a", 0)
-    publish_day(store, "b", 1)
-    with pytest.raises(BadData, match=r"what was deleted since: run `python -m spark_jobs.build_delta --base a"):
-        rollback(store, by="ann")
-    put_delta(store, "a", "too-old", {"products": 0})
-    put_delta(store, "a", "failed", {"products": 2}, passed=False)
-    with pytest.raises(BadData, match="build_delta"):
-        rollback(store, by="ann")
-    put_delta(store, "a", "a1", {"products": 1, "embeddings/m": 4})
-    assert rollback(store, by="ann").live == Served("a", "m", "a1")
-
-
-def test_what_was_live_becomes_previous_with_the_delta_that_the_publish_brings(store: FolderStore) -> None:
-    publish_day(store, "a", 0)
-    put_delta(store, "a", "a1", {"products": 1})
-    served = put_build(store, "b")
-    pointer = publish(store, served, DAYS[1], {"products": 1}, "night 1", deltas={"a": "a1"}).pointer
-    assert (pointer.live, pointer.previous) == (served, Served("a", "m", "a1"))
-    assert rollback(store, by="ann").live == Served("a", "m", "a1")
-    with pytest.raises(BadData, match="no whole delta ghost of build a"):
-        publish(store, served, DAYS[2], {"products": 2}, "night 2", deltas={"a": "ghost"})
-
-
-@pytest.fixture
-def two_bases(store: FolderStore) -> FolderStore:
-    """b is live, a previous; each has a delta at version 2 in the store."""
-    publish_day(store, "a", 0)
-    publish_day(store, "b", 1)
-    for build_id in "ab":
-        put_delta(store, build_id, f"{build_id}2", {"products": 2})
-    return store
-
-
-def test_an_hour_lays_a_delta_over_every_base_and_moves_none(two_bases: FolderStore) -> None:
-    before = current(two_bases)
-    done = publish_deltas(two_bases, {"a": "a2", "b": "b2"}, "20260102T030000Z", {"products": 2}, "hour 3")
-    pointer = current(two_bases)
-    assert (done.moved, done.pointer) == (True, pointer)
-    assert (pointer.live, pointer.previous) == (Served("b", "m", "b2"), Served("a", "m", "a2"))
-    assert (pointer.generation, pointer.interval_end) == (before.generation + 1, "20260102T030000Z")
-    assert (pointer.source_versions, pointer.history[0].live) == ({"products": 2}, pointer.live)
-    again = publish_deltas(two_bases, {"a": "a2", "b": "b2"}, "20260102T030000Z", {"products": 2}, "hour 3")
-    assert (again.moved, again.reason) == (False, "this publish made generation 3 before")
-    other = publish_deltas(two_bases, {"a": "a2", "b": "b2"}, "20260102T030000Z", {"products": 2}, "other")
-    assert (other.moved, other.reason) == (False, "nothing changed")
-
-
-def test_an_older_hour_keeps_the_newer_interval_and_older_tables_are_not_published(two_bases: FolderStore) -> None:
-    late = publish_deltas(two_bases, {"a": "a2", "b": "b2"}, DAYS[0], {"products": 2}, "late, with more in it")
-    assert (late.moved, late.pointer.interval_end) == (True, DAYS[1])
-    older = publish_deltas(two_bases, {"a": None, "b": None}, DAYS[5], {"products": 1}, "older tables")
-    assert (older.moved, older.reason) == (
-        False, "products at version 1 is older than 2, which CURRENT covers",
-    )  # fmt: skip
-    assert current(two_bases) == late.pointer
-
-
-def test_a_base_published_meanwhile_makes_the_hour_try_again(two_bases: FolderStore) -> None:
-    publish_day(two_bases, "c", 2, version=1)
-    standing = current(two_bases)
-    with pytest.raises(PointerMoved, match="names base c, published meanwhile: run build_delta again"):
-        publish_deltas(two_bases, {"a": "a2", "b": "b2"}, DAYS[2], {"products": 2}, "hour")
-    assert current(two_bases) == standing
-
-
-def test_an_hour_obeys_a_hold_and_needs_a_first_publish_and_whole_deltas(two_bases: FolderStore) -> None:
-    with pytest.raises(BadData, match="no whole delta b2 of build a"):
-        publish_deltas(two_bases, {"a": "b2", "b": "b2"}, DAYS[2], {"products": 2}, "the wrong base's")
-    publish_deltas(two_bases, {"a": "a2", "b": "b2"}, DAYS[1], {"products": 2}, "hour 1")
-    rollback(two_bases, by="ann")
-    assert current(two_bases).live == Served("a", "m", "a2")
-    with pytest.raises(PublishingHeld):
-        publish_deltas(two_bases, {"a": None, "b": None}, DAYS[3], {"products": 3}, "hour 2")
-    release(two_bases)
-    assert publish_deltas(two_bases, {"a": None, "b": None}, DAYS[3], {"products": 3}, "hour 2").moved
-    with pytest.raises(BadData, match="nothing was published"):
-        publish_deltas(FolderStore(two_bases.root / "empty"), {}, DAYS[0], {}, "x")
-
-
-def test_there_is_nothing_to_roll_back_to_at_first(store: FolderStore) -> None:
-    with pytest.raises(BadData, match="nothing was published"):
-        rollback(store, by="ann")
-    publish_day(store, "a", 0)
-    with pytest.raises(BadData, match="no previous build"):
-        rollback(store, by="ann")
-
-
-def test_a_publisher_changes_only_its_own_section(store: FolderStore) -> None:
-    publish_day(store, "a", 0)
-    fields = json.loads(store.get(POINTER_KEY).data)  # type: ignore[union-attr]
-    fields |= {
-        "candidate": {"build_id": "x", "model_id": "n", "delta_id": None},
-        "traffic": {"live": 0.9, "candidate": 0.1},
-    }
-    store.put(POINTER_KEY, json.dumps(fields).encode())
-    pointer = publish_day(store, "b", 1).pointer
-    assert pointer.candidate == Served("x", "n")
-    assert pointer.traffic == {"live": 0.9, "candidate": 0.1}
 
 
 class LostAnswerStore(FolderStore):
@@ -278,29 +61,10 @@ def test_a_publisher_whose_answer_was_lost_finds_that_it_won(tmp_path: Path) -> 
 def test_a_publisher_that_loses_every_time_gives_up_and_says_try_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publishing, "_PAUSE_S", 0.0)
+    monkeypatch.setattr(pointer_module, "_PAUSE_S", 0.0)
     publish_day(FolderStore(tmp_path), "z", 0)
     with pytest.raises(PointerMoved, match="run publish again"):
         publish_day(RivalStore(tmp_path), "a", 1)
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 9), st.integers(0, 9)), max_size=25))
-def test_whatever_is_published_in_whatever_order_current_only_goes_forward(
-    tmp_path_factory: pytest.TempPathFactory, publishes: list[tuple[str, int, int]]
-) -> None:
-    store = FolderStore(tmp_path_factory.mktemp("store"))
-    before: Pointer | None = None
-    for build_id, day, version in publishes:
-        outcome = publish_day(store, build_id, day, version)
-        now = current(store)
-        assert outcome.pointer == now
-        if before:
-            assert now.interval_end >= before.interval_end
-            assert now.source_versions["products"] >= before.source_versions["products"]
-            assert now.generation == before.generation + outcome.moved
-        assert len(now.history) == min(now.generation, HISTORY_LENGTH)
-        before = now
 
 
 def test_racing_threads_each_win_once_and_no_generation_is_lost(any_store: ObjectStore) -> None:
@@ -352,7 +116,7 @@ KILLED_WRITER = """
     import os, signal, sys
     from pathlib import Path
     from retrieval.store import objects
-    from retrieval.publishing.pointer import publish
+    from retrieval.publishing.publish import publish
     from schemas.pointer import Served
 
     step = int(sys.argv[2])

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from retrieval.folders.evaluations import write_evaluation
-from retrieval.publishing.pointer import publish, publish_deltas, read_pointer, rollback
+from retrieval.publishing.pointer import read_pointer
+from retrieval.publishing.publish import publish, publish_deltas
+from retrieval.publishing.rollback import rollback
 from retrieval.store.objects import FolderStore, ObjectStore
 from schemas.delta import DeltaEvaluation, DeltaManifest, delta_key
 from schemas.errors import BadData, GateFailed, PointerMoved

@@ -1,0 +1,58 @@
+"""Going back, and going on again."""
+
+import pytest
+
+from retrieval.publishing.rollback import release, rollback
+from retrieval.store.objects import FolderStore
+from schemas.errors import BadData, PublishingHeld
+from schemas.manifest import build_key
+from schemas.pointer import Served
+from tests.retrieval.publishing.publishers import DAYS, publish_day, put_delta
+
+
+def test_rollback_goes_to_the_previous_build_and_holds_until_release(store: FolderStore) -> None:
+    publish_day(store, "a", 0, version=1)
+    publish_day(store, "b", 1)
+    pointer = rollback(store, by="ann", reason="odd results")
+    assert (pointer.generation, pointer.live.build_id) == (3, "a")
+    assert (pointer.interval_end, pointer.source_versions) == (DAYS[1], {"products": 1})
+    assert pointer.previous == Served("b", "m")
+    with pytest.raises(PublishingHeld, match=r"odd results, by ann.*shoplens index release"):
+        publish_day(store, "c", 2)
+    assert release(store).hold is None
+    assert release(store).generation == 3
+    assert publish_day(store, "c", 2).pointer.generation == 4
+
+
+def test_rollback_goes_to_a_named_build_or_generation(store: FolderStore) -> None:
+    for day, build_id in enumerate("abcd"):
+        publish_day(store, build_id, day, version=1)
+    assert rollback(store, "b", by="ann").live.build_id == "b"
+    assert rollback(store, "3", by="ann").live.build_id == "c"
+    assert rollback(store, 1, by="ann").live.build_id == "a"
+    with pytest.raises(BadData, match="no build or generation zzz"):
+        rollback(store, "zzz", by="ann")
+    store.delete(build_key("d"))
+    with pytest.raises(BadData, match="no whole build d"):
+        rollback(store, "d", by="ann")
+
+
+def test_rollback_takes_the_newest_delta_so_that_deleted_products_stay_deleted(store: FolderStore) -> None:
+    publish_day(store, "a", 0)
+    publish_day(store, "b", 1)
+    with pytest.raises(BadData, match=r"what was deleted since: run `python -m spark_jobs.build_delta --base a"):
+        rollback(store, by="ann")
+    put_delta(store, "a", "too-old", {"products": 0})
+    put_delta(store, "a", "failed", {"products": 2}, passed=False)
+    with pytest.raises(BadData, match="build_delta"):
+        rollback(store, by="ann")
+    put_delta(store, "a", "a1", {"products": 1, "embeddings/m": 4})
+    assert rollback(store, by="ann").live == Served("a", "m", "a1")
+
+
+def test_there_is_nothing_to_roll_back_to_at_first(store: FolderStore) -> None:
+    with pytest.raises(BadData, match="nothing was published"):
+        rollback(store, by="ann")
+    publish_day(store, "a", 0)
+    with pytest.raises(BadData, match="no previous build"):
+        rollback(store, by="ann")
