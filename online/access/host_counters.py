@@ -31,9 +31,11 @@ class HostCounters(Storage):
 
     STORAGE_SCHEME = None
 
-    def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, folder: Path, clock: Callable[[], float] = time.time, busy_timeout_s: float = BUSY_TIMEOUT_S
+    ) -> None:
         super().__init__(wrap_exceptions=True)
-        self._path, self._clock = folder / FILE, clock
+        self._path, self._clock, self._busy_timeout_s = folder / FILE, clock, busy_timeout_s
         self._own = threading.local()
 
     @property
@@ -72,7 +74,7 @@ class HostCounters(Storage):
         """This thread's own, opened after the fork."""
         connection: sqlite3.Connection | None = getattr(self._own, "connection", None)
         if connection is None:
-            connection = sqlite3.connect(self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+            connection = sqlite3.connect(self._path, timeout=self._busy_timeout_s, isolation_level=None)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = OFF")
             connection.execute(
