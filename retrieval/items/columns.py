@@ -28,10 +28,11 @@ _NUMBER = r"^[+-]?(\d+(\.\d*)?|\.\d+)$"
 
 @dataclass(frozen=True)
 class CodedColumn:
-    """A column of few distinct strings: `codes` (rows,) int32 point into `values`, NO_VALUE where there is none."""
+    """A column of few distinct strings: `codes` (rows,) point into `values`, NO_VALUE where there is none. They are as
+    narrow as the number of values allows (`narrowest`): comparing ten million of them waits for memory."""
 
     values: tuple[str, ...]
-    codes: Codes
+    codes: NDArray[np.signedinteger]
 
     @cached_property
     def code_of(self) -> dict[str, int]:
@@ -188,9 +189,16 @@ def _post_values(rows: Codes, codes: Codes, dictionary: Any, total_rows: int) ->
     return Attribute(dictionary.take(pa.array(present)), starts, rows[order], total_rows)
 
 
+def narrowest(values: int) -> type[np.signedinteger]:
+    """The narrowest type for codes of so many values, NO_VALUE, and one beyond the last."""
+    types: tuple[type[np.signedinteger], ...] = (np.int8, np.int16, np.int32)
+    return next(each for each in types if values <= np.iinfo(each).max)
+
+
 def _coded(column: Any) -> CodedColumn:
     encoded = _encode(column)
-    return CodedColumn(tuple(encoded.dictionary.to_pylist()), _codes(encoded))
+    values = tuple(encoded.dictionary.to_pylist())
+    return CodedColumn(values, _codes(encoded).astype(narrowest(len(values))))
 
 
 def _encode(column: Any) -> Any:

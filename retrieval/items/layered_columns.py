@@ -14,7 +14,16 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from retrieval.arrays import Int64, Mask
-from retrieval.items.columns import NO_VALUE, AnyAttribute, Attribute, CodedColumn, Codes, ItemColumns, group_names
+from retrieval.items.columns import (
+    NO_VALUE,
+    AnyAttribute,
+    Attribute,
+    CodedColumn,
+    Codes,
+    ItemColumns,
+    group_names,
+    narrowest,
+)
 from retrieval.items.layered import LayeredItems
 
 Values = TypeVar("Values", bound=NDArray[Any])
@@ -52,8 +61,9 @@ def lay_values(base: Values, layer: Values, items: LayeredItems) -> Values:
 def _lay_words(base: CodedColumn, layer: CodedColumn, items: LayeredItems) -> CodedColumn:
     values = base.values + tuple(value for value in layer.values if value not in base.code_of)
     code_of = {value: code for code, value in enumerate(values)} if len(values) > len(base.values) else base.code_of
-    codes = np.array([*(code_of[value] for value in layer.values), NO_VALUE], np.int32)  # NO_VALUE finds the last
-    return CodedColumn(values, lay_values(base.codes, codes[layer.codes], items))
+    kind = narrowest(len(values))
+    codes = np.array([*(code_of[value] for value in layer.values), NO_VALUE], kind)  # NO_VALUE finds the last
+    return CodedColumn(values, lay_values(base.codes.astype(kind, copy=False), codes[layer.codes], items))
 
 
 def _lay_groups(base: ItemColumns, items: LayeredItems) -> tuple[Codes, tuple[str, ...]]:

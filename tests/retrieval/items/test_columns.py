@@ -72,3 +72,12 @@ def test_many_values_are_found_as_few_are() -> None:
         expected = [value in wanted for value in values] + [False]
         assert columns.colour.rows_with(wanted).tolist() == expected
         assert columns.attributes["size"].rows_with(wanted).tolist() == expected
+
+
+@pytest.mark.parametrize(("values", "bytes_a_row"), [(1, 1), (127, 1), (128, 2), (32_767, 2), (32_768, 4)])
+def test_codes_are_as_narrow_as_their_values_allow(values: int, bytes_a_row: int) -> None:
+    brands = pa.array([f"b{number}" for number in range(values)])
+    column = ItemColumns.of(conform_items(pa.table({"product_id": brands, "brand": brands}))).brand
+    assert column.codes.itemsize == bytes_a_row
+    assert column.rows_with([f"b{values - 1}"]).nonzero()[0].tolist() == [values - 1]
+    assert int(column.codes[-1] + 1) == values

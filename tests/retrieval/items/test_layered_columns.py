@@ -22,6 +22,10 @@ ITEM = st.fixed_dictionaries(
     }
 )  # fmt: skip
 
+EMPTY: dict[str, Any] = dict.fromkeys(
+    ("group_id", "category", "brand", "colour", "currency", "price", "in_stock", "attributes", "created_at")
+)
+
 
 def table_of(items: list[dict[str, Any]], product_ids: list[str]) -> pa.Table:
     columns = {"product_id": pa.array(product_ids, pa.string())}
@@ -115,3 +119,11 @@ def test_nothing_laid_over_leaves_the_columns_themselves() -> None:
     items = LayeredItems.of(table_of([], []))
     base, patched = lay(items)
     assert patched is base
+
+
+def test_codes_widen_where_a_delta_brings_more_values_than_fit() -> None:
+    base = table_of([{**EMPTY, "brand": f"b{row}"} for row in range(126)], [f"p{row}" for row in range(126)])
+    new = table_of([{**EMPTY, "brand": f"n{row}"} for row in range(5)], [f"q{row}" for row in range(5)])
+    items = LayeredItems(base, np.empty(0, np.int64), base.slice(0, 0), new)
+    brand = lay_columns(ItemColumns.of(base), ItemColumns.of(items.layer), items).brand
+    assert [int(brand.rows_with([name]).nonzero()[0][0]) for name in ("b125", "n0", "n4")] == [125, 126, 130]
