@@ -33,7 +33,7 @@ ALL_READ_MAX = 2_000
 
 SAMPLED_ROWS = 1_000
 
-SPREADS_ABOVE = 6.5
+SPREADS_ABOVE = 7.0
 """No row is expected to score higher above its list's centroid than this many times what sampled rows do on average."""
 
 FIRST_ROWS = 4_000
@@ -49,12 +49,16 @@ CODES_A_ROW = 8
 """As many RaBitQ codes are passed over in the time of reading one whole row somewhere."""
 
 CODED_ROWS_MIN = 20_000
-RERANK_FACTOR = 4
-"""Matches that lie far from the query score alike: as many times more than tuned are scored exactly, again and again,
-where that does not settle which are the best."""
+RERANK_FACTOR = 2
+"""Matches that lie far from the query score alike. Where as many as tuned do not settle which are the best, at least as
+many times more are scored exactly."""
 
 EXACT_SHARE = 0.3
 """Rather than score a greater share of the matches exactly after a pass over the codes, all of them are."""
+
+SPARE = 1.25
+MOST_FOLDS = 20.0
+"""How many more are needed is reckoned from the estimates at hand, with a quarter to spare, and within reason."""
 
 ERRORS_APART = 4.0
 """A match left out must seem worse than the tenth best by as many standard errors of the estimates."""
@@ -131,9 +135,10 @@ class MatchScan:
             while rerank <= EXACT_SHARE * matched:
                 estimates, found = self._pass_over(lists, near, rerank)
                 scores, rows = scan_rows(self.vectors, self.query, len(found), np.sort(found))
-                if _none_left_out(estimates, found, scores, rows, max(floor, scores[min(k, BEST_ROWS) - 1])):
+                needed = _estimates_needed(estimates, found, scores, rows, max(floor, scores[min(k, BEST_ROWS) - 1]))
+                if needed <= rerank:
                     return scores[:k], rows[:k]
-                rerank *= RERANK_FACTOR
+                rerank = max(RERANK_FACTOR * rerank, needed)
         return scan_rows(self.vectors, self.query, k, self.chosen.rows_of_lists(lists))
 
     def _lie_together(self, lists: Int64, matched: int) -> bool:
@@ -179,8 +184,14 @@ def _best_of(answers: list[Found], k: int) -> Found:
     return scores[order], rows[order]
 
 
-def _none_left_out(estimates: Float32, found: Int64, scores: Float32, rows: Int64, floor: float) -> bool:
-    """Whether what the codes left out, all estimated below the last of `found`, scores below `floor`."""
+def _estimates_needed(estimates: Float32, found: Int64, scores: Float32, rows: Int64, floor: float) -> int:
+    """How many of the best estimates must be scored, so that none of the others scores `floor`; at most as many as are
+    here where these will do. Beyond those that are here, estimates are taken to fall with the logarithm of their rank.
+    """
     exact = scores[np.argsort(rows)]
     error = float(np.std(exact - estimates[np.argsort(found)]))
-    return bool(estimates.min() + ERRORS_APART * error < floor)
+    least, last, middle = floor - ERRORS_APART * error, float(estimates[-1]), float(estimates[len(estimates) // 2])
+    if last < least:
+        return len(estimates)
+    slope = max((middle - last) / np.log(2), 1e-6)
+    return int(len(estimates) * np.exp(min((last - least) / slope, MOST_FOLDS)) * SPARE)
