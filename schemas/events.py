@@ -1,7 +1,7 @@
 """Events as the searcher spools them: one JSON object a line, read later by the learning loop."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 EVENT_VERSION = 1
 
@@ -40,4 +40,4 @@ class ClickEvent:
 
 
 def to_json_line(event: ImpressionEvent | ClickEvent) -> bytes:
-    return json.dumps(asdict(event), sort_keys=True, separators=(",", ":")).encode() + b"\n"
+    return json.dumps(vars(event), sort_keys=True, separators=(",", ":")).encode() + b"\n"

@@ -64,7 +64,7 @@ class Cursors:
         except StoreNotWritable as error:
             log.warning("no_cursor_key", detail=str(error))
             return None
-        models = snapshot.catalog.items.select(["product_id"]).take(query.models[:MODELS_MAX])
+        models = snapshot.catalog.product_ids(query.models[:MODELS_MAX])
         return str(
             serializer.dumps(
                 {
@@ -75,7 +75,7 @@ class Cursors:
                     "parts": [(part.field, part.kind, round(part.weight, 6)) for part in query.mix.parts],
                     "hidden": _pack(hidden[~is_new].astype("<i4")),
                     "hidden_new": _pack(new.astype("<u8")),
-                    "models": models.column("product_id").to_pylist(),
+                    "models": models,
                     "words": query.words,
                     "asked": fields.model_dump(
                         include={"filters", "rank", "min_score", "diversity", "k"}, by_alias=True, exclude_none=True

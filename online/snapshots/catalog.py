@@ -3,6 +3,7 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,11 @@ from retrieval.arrays import Mask
 from retrieval.items.columns import ItemColumns
 from retrieval.items.layered import LayeredItems
 from retrieval.items.layered_columns import lay_columns
+
+TILE_COLUMNS = (
+    "product_id", "group_id", "image_id", "title", "brand", "category", "colour", "price", "currency", "in_stock",
+    "attributes",
+)  # fmt: skip
 
 Rows = NDArray[np.int64]
 
@@ -53,6 +59,11 @@ class Catalog:
     new: ProductOrder | None = None
     live: Mask | None = None
 
+    @cached_property
+    def shown(self) -> LayeredItems:
+        """The columns of a tile: turning the others into Python's own objects would take longer than these."""
+        return self.items.select(list(TILE_COLUMNS))
+
     @classmethod
     def of(cls, items: Any) -> "Catalog":
         """Of a base's items, a pyarrow Table."""
@@ -76,9 +87,16 @@ class Catalog:
             rows = rows[self.live[rows]]
         return rows if self.new is None else np.append(rows, self.new.rows_of(product_id) + len(self.base.order))
 
+    def product_ids(self, rows: Rows) -> list[str]:
+        """Of the rows, in their order."""
+        found: list[str] = (
+            self.items.select(["product_id"]).take(rows).column("product_id").to_pylist() if len(rows) else []
+        )
+        return found
+
     def tiles(self, rows: Rows) -> list[dict[str, Any]]:
-        """The item columns of the rows, in their order; attributes as a dict."""
-        tiles: list[dict[str, Any]] = self.items.take(rows).to_pylist()
+        """What a tile shows of the rows, in their order; attributes as a dict."""
+        tiles: list[dict[str, Any]] = self.shown.take(rows).to_pylist()
         for tile in tiles:
             tile["attributes"] = dict(tile["attributes"] or ())
         return tiles
