@@ -31,12 +31,12 @@ Found = tuple[Float32, Int64]
 ALL_READ_MAX = 2_000
 """So few matches are all read: to choose among them would take as long."""
 
-SAMPLED_ROWS = 1_000
+SAMPLED_ROWS = 500
 
 SPREADS_ABOVE = 7.0
 """No row is expected to score higher above its list's centroid than this many times what sampled rows do on average."""
 
-FIRST_ROWS = 4_000
+FIRST_ROWS = 2_000
 GROWTH = 2
 CODED_GROWTH = 16
 """The nearest lists are read first, until so many matches were; then as many times more, and so on: in longer strides

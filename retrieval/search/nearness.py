@@ -20,11 +20,13 @@ class Nearness:
     @cached_property
     def scores(self) -> Float32:
         """What each list's centroid (nlist,) scores. FAISS's own search would sort all of them in a heap, which takes
-        several times as long."""
-        index = self.index
-        flat: Any = faiss.downcast_index(index.quantizer)
-        centroids = faiss.rev_swig_ptr(flat.get_xb(), index.nlist * index.d)
-        return np.asarray(centroids.reshape(index.nlist, index.d) @ self.query)
+        several times as long; numpy would copy a mapped index's centroids, which lie at odd addresses."""
+        lists = np.arange(self.index.nlist, dtype=np.int64)
+        scores = np.empty(self.index.nlist, np.float32)
+        flat: Any = faiss.downcast_index(self.index.quantizer)
+        asked, given, wanted = (faiss.swig_ptr(array) for array in (self.query, scores, lists))
+        flat.compute_distance_subset(1, asked, self.index.nlist, given, wanted)
+        return scores
 
     @cached_property
     def order(self) -> Int64:
