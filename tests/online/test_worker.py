@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import pytest
 from gunicorn.workers.gthread import ThreadWorker
 
-from online import worker
 from online.worker import HEAD_START_S, ThreadedWorker
 
 
@@ -14,7 +13,7 @@ from online.worker import HEAD_START_S, ThreadedWorker
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """What happens, in its order."""
     noted: list[object] = []
-    monkeypatch.setattr(worker.time, "sleep", noted.append)
+    monkeypatch.setattr("online.worker.time.sleep", noted.append)
     monkeypatch.setattr(ThreadWorker, "accept", lambda self, listener: noted.append("accepted"))
     monkeypatch.setattr(ThreadWorker, "enqueue_req", lambda self, conn: None)
     monkeypatch.setattr(ThreadWorker, "finish_request", lambda self, conn, fs: None)
