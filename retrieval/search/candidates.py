@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from retrieval.arrays import Float32, Int64, Mask
 from retrieval.items.columns import Codes
+from retrieval.search.match_scan import ALL_READ_MAX
 from retrieval.search.planner import Plan, Stage
 from schemas.manifest import SearchParameters
 
@@ -34,8 +35,9 @@ class Candidates:
         if score is None:
             return self
         kept = int(np.count_nonzero(self.scores >= score))
-        # Where rows were scored one by one, those that did not come are poorer than those that did.
-        complete = self.complete or (not self.plan.nprobe and kept < len(self.scores))
+        # Where every row was scored, those that did not come are poorer than those that did.
+        all_scored = self.plan.path == "exact" or (not self.plan.nprobe and self.plan.rows_matched <= ALL_READ_MAX)
+        complete = self.complete or (all_scored and kept < len(self.scores))
         return replace(self, scores=self.scores[:kept], rows=self.rows[:kept], complete=complete)
 
 
@@ -112,7 +114,7 @@ def _scan_for_groups(
         complete = len(more) == left
         scores, rows = np.concatenate([scores, more_scores]), np.concatenate([rows, more])
         allowed = _without(allowed, groups, groups[more])
-    why = f"candidates of {WIDTHS[-1]} rows held fewer than {groups_wanted} groups: each of {matched} rows is scored"
+    why = f"candidates of {WIDTHS[-1]} rows held fewer than {groups_wanted} groups: {matched} rows are scanned"
     return Candidates(scores, rows, Plan("scan_all", why, matched, candidates=len(rows)), complete)
 
 

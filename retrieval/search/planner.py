@@ -1,9 +1,10 @@
 """How a search under filters is run, so that filters do not cost recall.
 
-Few matching rows are scored one by one. For many, lists are probed with a selector, as long as the lists near the query
+Few matching rows are scanned. For many, lists are probed with a selector, as long as the lists near the query
 hold their share of the matches; probing then goes on until as many matches were seen as a search without filters sees
 rows, and until the best of them lie in the nearest quarter of the probed lists. Where the matches are elsewhere (filters
-opposed to the query), or probing would read much of the index anyway, every match is scored.
+opposed to the query), or probing would read much of the index anyway, the matches are scanned: from the query outwards,
+until none that is left can be among the best (`match_scan`).
 """
 
 from collections.abc import Callable
@@ -20,7 +21,7 @@ Stage = Callable[[str], AbstractContextManager[Any]]
 """Surrounds a part of a search, plan or search, for whoever times them; `nullcontext` where nobody does."""
 
 FEW_ROWS = 30_000
-"""As many matching rows or fewer are scored one by one, in a few milliseconds; to probe for them would take as long."""
+"""As many matching rows or fewer are scanned, in a few milliseconds; to probe for them would take as long."""
 
 NEARBY_FACTOR = 4
 """The matches must begin to show within this many times the tuned probes."""
@@ -35,7 +36,7 @@ NEAREST_PART = 4
 """The nearest quarter of them: what a filter takes out round the query is noticed, and random filters rarely widen."""
 
 PROBED_SHARE_MAX = 0.25
-"""Beyond this share of the lists, scoring every match costs no more than probing."""
+"""Beyond this share of the lists, scanning the matches costs no more than probing."""
 
 MIXED_FACTOR = 4
 """A query that is mixed of several begins with as many times the tuned probes, and re-ranks as many times more: its best
@@ -76,14 +77,14 @@ def plan_among_live(
     if rows_by_nearness is None or live_by_nearness is None:
         return Plan("exact", f"an exact index: all {live} live rows are scored", live)
     if live <= FEW_ROWS:
-        return Plan("scan_few", f"{live} rows are live: each is scored", live)
+        return Plan("scan_few", f"{live} rows are live: scanned from the query outwards", live)
     nlist = len(rows_by_nearness)
     enough, seen = int(rows_by_nearness[:nprobe].sum()), np.cumsum(live_by_nearness)
     if seen[nprobe - 1] == enough:
         return plan_unfiltered(live, nprobe, nlist)
     wanted = int(np.searchsorted(seen, min(enough, live))) + 1
     if wanted > max(nprobe, PROBED_SHARE_MAX * nlist):
-        return Plan("scan_all", f"{wanted} of {nlist} lists would be probed: each of {live} live rows is scored", live)
+        return Plan("scan_all", f"{wanted} of {nlist} lists would be probed: {live} live rows are scanned", live)
     why = f"{wanted} of {nlist} lists instead of {nprobe}, until {enough} live rows were seen beside deleted ones"
     return Plan("probe_more", why, live, wanted)
 
@@ -99,21 +100,19 @@ def plan_filtered(
     if matched == 0:
         return Plan("nothing", "no row passes the filters", 0)
     if matched <= FEW_ROWS:
-        return Plan("scan_few", f"{matched} rows pass the filters: each is scored", matched)
+        return Plan("scan_few", f"{matched} rows pass the filters: scanned from the query outwards", matched)
     if count_by_nearness is None:
         return Plan("exact", f"an exact index: each of {matched} rows that pass the filters is scored", matched)
     seen = np.cumsum(count_by_nearness())
     nlist = len(seen)
     near = _probes_where_matches_show(seen, matched, nprobe)
     if near is None:
-        why = f"the lists near the query hold less than half of their share of {matched} matches: each is scored"
+        why = f"the lists near the query hold less than half of their share of {matched} matches: those are scanned"
         return Plan("scan_all", why, matched)
     enough = min(matched, int(np.ceil(nprobe * rows / nlist)))
     wanted = max(near, int(np.searchsorted(seen, enough)) + 1)
     if wanted > max(nprobe, PROBED_SHARE_MAX * nlist):
-        return Plan(
-            "scan_all", f"{wanted} of {nlist} lists would be probed: each of {matched} matches is scored", matched
-        )
+        return Plan("scan_all", f"{wanted} of {nlist} lists would be probed: {matched} matches are scanned", matched)
     if wanted == nprobe:
         return Plan(
             "probe", f"{matched} matches lie near the query: {nprobe} of {nlist} lists, as tuned", matched, nprobe
@@ -125,9 +124,7 @@ def plan_filtered(
 def widen(plan: Plan, nlist: int) -> Plan:
     """The plan after one whose best rows lay far out among the probed lists: twice the probes, or every match."""
     if 2 * plan.nprobe > PROBED_SHARE_MAX * nlist:
-        why = (
-            f"the best matches lie as far out as {plan.nprobe} of {nlist} lists: each of {plan.rows_matched} is scored"
-        )
+        why = f"the best matches lie as far out as {plan.nprobe} of {nlist} lists: all {plan.rows_matched} are scanned"
         return Plan("scan_all", why, plan.rows_matched)
     why = f"{2 * plan.nprobe} of {nlist} lists, since the best matches lay far out among half as many"
     return Plan("probe_more", why, plan.rows_matched, 2 * plan.nprobe)

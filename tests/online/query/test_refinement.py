@@ -137,7 +137,7 @@ def test_nothing_below_the_least_score_is_shown_or_counted(client: FlaskClient, 
     assert ask(client, text="yellow", min_score=1.0)["results"] == []
 
 
-def test_candidates_are_complete_once_the_poorest_is_too_poor_unless_lists_were_passed_over() -> None:
+def test_candidates_are_complete_once_the_poorest_is_too_poor_where_every_row_was_scored() -> None:
     def candidates(plan: Plan) -> Candidates:
         return Candidates(np.array([0.9, 0.5], np.float32), np.arange(2), plan, complete=False)
 
@@ -145,6 +145,8 @@ def test_candidates_are_complete_once_the_poorest_is_too_poor_unless_lists_were_
     assert candidates(exact).at_least(0.6).complete
     assert not candidates(exact).at_least(0.1).complete
     assert not candidates(probed).at_least(0.6).complete
+    assert candidates(Plan("scan_few", "", 2_000)).at_least(0.6).complete
+    assert not candidates(Plan("scan_few", "", 2_001)).at_least(0.6).complete, "some rows may not have been read"
     assert candidates(exact).at_least(None).rows.tolist() == [0, 1]
 
 
