@@ -91,9 +91,21 @@ types: $(STAMPS) ## mypy, in the environment of each package
 
 .PHONY: test-fast
 test-fast: $(STAMPS) ## the fast tier: no JVM, no server
-	@$(PIPELINE)/pytest -q -m "not full and not gpu and not aws" --ignore tests/online --ignore tests/fuzz --ignore tests/dags --ignore tests/faults $(PYTEST_ARGUMENTS)
-	$(ONLINE)/pytest -q -m "not full" tests/online tests/fuzz $(PYTEST_ARGUMENTS)
-	$(AIRFLOW)/pytest -q -m "not full" tests/dags $(PYTEST_ARGUMENTS)
+	@mkdir -p test-output
+	beside() {
+	  local failed=
+	  $(ONLINE)/pytest -q -m "not full" tests/online tests/fuzz $(PYTEST_ARGUMENTS) || failed=1
+	  $(AIRFLOW)/pytest -q -m "not full" tests/dags $(PYTEST_ARGUMENTS) || failed=1
+	  test -z "$$failed"
+	}
+	beside > test-output/fast-beside.log 2>&1 & beside=$$!
+	trap 'kill -- -$$beside 2>/dev/null || kill $$beside 2>/dev/null; exit 130' INT TERM
+	failed=
+	$(PIPELINE)/pytest -q -m "not full and not gpu and not aws" --ignore tests/online --ignore tests/fuzz --ignore tests/dags --ignore tests/faults $(PYTEST_ARGUMENTS) || failed=1
+	echo "make: what ran beside these: the searcher's fast tests, and those of the DAGs (test-output/fast-beside.log)"
+	wait $$beside || failed=1
+	tail -n 100 test-output/fast-beside.log
+	test -z "$$failed"
 
 .PHONY: test-full
 test-full: $(STAMPS) .jars/local/.archived ## the full tier: Spark, servers, a scheduler
