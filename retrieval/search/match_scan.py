@@ -60,8 +60,9 @@ SPARE = 1.25
 MOST_FOLDS = 20.0
 """How many more are needed is reckoned from the estimates at hand, with a quarter to spare, and within reason."""
 
-ERRORS_APART = 4.0
-"""A match left out must seem worse than the tenth best by as many standard errors of the estimates."""
+ERRORS_APART = 3.0
+"""A match left out must seem worse than the tenth best by as many standard errors of the estimates: of a thousand of the
+best, one may be left out so."""
 
 
 @dataclass(frozen=True)
