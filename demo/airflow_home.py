@@ -28,6 +28,8 @@ PROJECT = Path(__file__).resolve().parent.parent
 COMPONENTS = ("api-server", "scheduler", "dag-processor")
 GRACE_SECONDS = 20
 
+LOCKED, LOCKED_TRIES = "database is locked", 5
+
 
 class AirflowFailed(TryAgain):
     """Airflow did not start, or a command of it ended with an error."""
@@ -45,13 +47,20 @@ class AirflowHome:
     _token: str | None = None
 
     def command(self, *arguments: str) -> str:
-        """Run `airflow ARGUMENTS` and return what it printed. Raises AirflowFailed with its last lines."""
-        done = subprocess.run(
-            [str(self.executable), *arguments], env=self.environment, capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            raise AirflowFailed(f"airflow {' '.join(arguments)}: {_last_lines(done.stdout + done.stderr)}")
-        return done.stdout
+        """Run `airflow ARGUMENTS` and return what it printed. Raises AirflowFailed with its last lines.
+
+        SQLite refuses at once, whatever its timeout, to let a transaction that has read write what another changed since.
+        Airflow takes back what it had begun and means the command to be given again.
+        """
+        for _ in range(LOCKED_TRIES):
+            done = subprocess.run(
+                [str(self.executable), *arguments], env=self.environment, capture_output=True, text=True, check=False
+            )
+            if not done.returncode:
+                return done.stdout
+            if LOCKED not in done.stdout + done.stderr:
+                break
+        raise AirflowFailed(f"airflow {' '.join(arguments)}: {_last_lines(done.stdout + done.stderr)}")
 
     def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """One request to the REST API (`path` follows /api/v2/). Raises urllib's HTTPError on 4xx and 5xx."""

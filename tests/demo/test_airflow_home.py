@@ -1,0 +1,36 @@
+"""A command that met a locked database is given again, as Airflow means it to be; any other failure stands."""
+
+from pathlib import Path
+
+import pytest
+
+from demo.airflow_home import LOCKED_TRIES, AirflowFailed, AirflowHome
+
+
+def airflow_that(folder: Path, script: str) -> AirflowHome:
+    """An Airflow whose program is a script; it counts its calls in `calls`."""
+    program = folder / "airflow"
+    program.write_text(f"#!/bin/sh\necho called >> {folder}/calls\n{script}\n")
+    program.chmod(0o755)
+    return AirflowHome(folder, "http://127.0.0.1:0", {}, program)
+
+
+def calls_of(home: AirflowHome) -> int:
+    return len((home.folder / "calls").read_text().splitlines())
+
+
+LOCKED_TWICE = 'test $(wc -l < "$(dirname "$0")/calls") -gt 2 || { echo "database is locked" >&2; exit 1; }; echo done'
+
+
+def test_a_locked_database_is_asked_again(tmp_path: Path) -> None:
+    home = airflow_that(tmp_path, f"PATH=/usr/bin:/bin; {LOCKED_TWICE}")
+    assert home.command("backfill", "create") == "done\n"
+    assert calls_of(home) == 3
+
+
+@pytest.mark.parametrize(("words", "calls"), [("database is locked", LOCKED_TRIES), ("no such DAG", 1)])
+def test_a_command_that_goes_on_failing_is_an_error(tmp_path: Path, words: str, calls: int) -> None:
+    home = airflow_that(tmp_path, f'echo "{words}" >&2; exit 1')
+    with pytest.raises(AirflowFailed, match=f"airflow backfill create: .*{words}"):
+        home.command("backfill", "create")
+    assert calls_of(home) == calls
