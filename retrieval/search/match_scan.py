@@ -124,9 +124,8 @@ class MatchScan:
         apart = scan_rows(self.vectors, self.query, k, self.chosen.rows_of_lists(lists[~is_dense]))
         if not is_dense.any():
             return apart
-        near = np.zeros(
-            np.count_nonzero(is_dense), np.float32
-        )  # whole vectors: what the centroids score does not matter
+        # What the centroids score does not matter to whole vectors.
+        near = np.zeros(np.count_nonzero(is_dense), np.float32)
         return _best_of([apart, self._pass_over(lists[is_dense], near, k)], k)
 
     def _scan_small_codes(self, lists: Int64, near: Float32, k: int, floor: float) -> Found:

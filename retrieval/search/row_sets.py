@@ -82,6 +82,8 @@ class RowSet:
         assert self.list_starts is not None
         step = max(1, len(self) // count)
         rows = np.flatnonzero(self.mask[::step]) * step
+        if len(rows) < min(count, len(self)) // 2:  # the set avoids the rows at these distances, as every other row may
+            rows = self.rows[::step]
         return rows, np.searchsorted(self.list_starts, rows, side="right") - 1
 
     def lists_filled(self, share: float) -> Mask:

@@ -18,17 +18,20 @@ ROWS, DIMENSION, NLIST, K = 4_000, 32, 16, 20
 CROWD, CENTRES = 16_000, 64
 
 
+def build_of(vectors: np.ndarray, kind: str, nlist: int, folder: Path) -> Segment:
+    names = [f"p{number:05d}" for number in range(len(vectors))]
+    items = pa.table({"product_id": names, "image_id": names})
+    manifest = assemble_build(
+        vectors, items, model_id="m", fingerprint="f", out_folder=folder, kind=kind, nlist=nlist
+    )  # fmt: skip
+    return open_build(folder / manifest.build_id)
+
+
 @pytest.fixture(scope="module", params=["exact", "ivf_fp16", "ivf_rabitq"])
 def segment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Segment:
     vectors = np.random.default_rng(3).standard_normal((ROWS, DIMENSION)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    names = [f"p{number}" for number in range(ROWS)]
-    folder: Path = tmp_path_factory.mktemp("build")
-    manifest = assemble_build(
-        vectors, pa.table({"product_id": names, "image_id": names}), model_id="m", fingerprint="f",
-        out_folder=folder, kind=request.param, nlist=NLIST,
-    )  # fmt: skip
-    return open_build(folder / manifest.build_id)
+    return build_of(vectors, request.param, NLIST, tmp_path_factory.mktemp("build"))
 
 
 def scattered() -> np.ndarray:
@@ -90,13 +93,7 @@ def clustered(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     centres = rng.standard_normal((CENTRES, DIMENSION))
     vectors = np.repeat(centres, CROWD // CENTRES, axis=0) + 0.15 * rng.standard_normal((CROWD, DIMENSION))
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
-    names = [f"p{number:05d}" for number in range(CROWD)]
-    folder: Path = tmp_path_factory.mktemp("clustered")
-    manifest = assemble_build(
-        vectors, pa.table({"product_id": names, "image_id": names}), model_id="m", fingerprint="f",
-        out_folder=folder, kind=request.param, nlist=CENTRES,
-    )  # fmt: skip
-    return open_build(folder / manifest.build_id)
+    return build_of(vectors, request.param, CENTRES, tmp_path_factory.mktemp("clustered"))
 
 
 @pytest.mark.parametrize("share", [0.2, 1.0], ids=["scattered", "all"])
@@ -137,3 +134,15 @@ def test_lists_are_read_until_as_many_were_found_as_are_wanted(
     )
     assert len(np.unique(found)) == wanted
     assert np.isin(found, rows).all()
+
+
+def test_matches_at_every_other_row_are_found_too(clustered: Segment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(match_scan, "ALL_READ_MAX", 500)
+    monkeypatch.setattr(match_scan, "FIRST_ROWS", 100)
+    rows = np.arange(1, CROWD, 2)
+    chosen = RowSet.of_rows(rows, CROWD, clustered.list_starts)
+    query = -clustered.vectors[7].astype(np.float32)
+    _, found = scan_matches(clustered.index, clustered.manifest.index_kind, clustered.vectors, query, K, chosen, 100)
+    assert (
+        found[:BEST_ROWS].tolist() == exact_search(clustered.vectors, query[np.newaxis], BEST_ROWS, rows)[1][0].tolist()
+    )

@@ -36,6 +36,14 @@ def test_a_sample_comes_from_all_over_the_set_with_the_list_of_each_row() -> Non
     assert (rows < STARTS[lists + 1]).all()
 
 
+def test_a_set_that_avoids_the_sampled_distances_is_sampled_all_the_same() -> None:
+    chosen = RowSet.of_rows(np.arange(1, 200, 2), 200, STARTS)
+    rows, lists = chosen.sample(50)
+    assert rows.tolist() == list(range(1, 200, 4))
+    assert (STARTS[lists] <= rows).all()
+    assert (rows < STARTS[lists + 1]).all()
+
+
 def test_a_selector_lets_the_rows_of_the_set_through_and_no_others() -> None:
     selector = RowSet.of_rows(ROWS[1], 200, STARTS).selector
     assert [row for row in range(300) if selector.is_member(row)] == ROWS[1].tolist()
