@@ -134,15 +134,3 @@ def test_lists_are_read_until_as_many_were_found_as_are_wanted(
     )
     assert len(np.unique(found)) == wanted
     assert np.isin(found, rows).all()
-
-
-def test_matches_at_every_other_row_are_found_too(clustered: Segment, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(match_scan, "ALL_READ_MAX", 500)
-    monkeypatch.setattr(match_scan, "FIRST_ROWS", 100)
-    rows = np.arange(1, CROWD, 2)
-    chosen = RowSet.of_rows(rows, CROWD, clustered.list_starts)
-    query = -clustered.vectors[7].astype(np.float32)
-    _, found = scan_matches(clustered.index, clustered.manifest.index_kind, clustered.vectors, query, K, chosen, 100)
-    assert (
-        found[:BEST_ROWS].tolist() == exact_search(clustered.vectors, query[np.newaxis], BEST_ROWS, rows)[1][0].tolist()
-    )
