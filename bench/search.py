@@ -75,9 +75,11 @@ def measure_cold(index: LargeIndex, queries: Sequence[PhotoQuery], settings: dic
 @click.option("--asked", default=2_000, show_default=True, help="searches for each kind of filter")
 @click.option("--case", "wanted", multiple=True, help="only cases whose name begins so")
 @click.option("--cold", is_flag=True, help="also a start with nothing in memory")
+@click.option("--pin/--no-pin", default=True, show_default=True, help="each worker keeps to one core")
 @click.option("--json", "as_json", is_flag=True)
 def main(
-    rows: int, dimension: int, kind: str, connections: int, asked: int, wanted: tuple[str, ...], cold: bool, as_json: bool
+    rows: int, dimension: int, kind: str, connections: int, asked: int, wanted: tuple[str, ...], cold: bool, pin: bool,
+    as_json: bool,
 ) -> None:  # fmt: skip
     index = large_index(rows, dimension, kind)
     cases = ask_cases(make_catalog(rows, dimension))
@@ -85,7 +87,9 @@ def main(
     with tempfile.TemporaryDirectory(prefix="shoplens-bench-") as scratch:
         photos = Path(scratch) / "photos"
         photos.write_text("\n".join(sorted({str(query.photo) for queries in cases.values() for query in queries})))
-        settings = {"SHOPLENS_BENCH_PHOTOS": str(photos), "SHOPLENS_SPOOL": str(Path(scratch) / "spool")}
+        settings = {
+            "SHOPLENS_BENCH_PHOTOS": str(photos), "SHOPLENS_SPOOL": str(Path(scratch) / "spool"),
+            "SHOPLENS_PIN_WORKERS": str(int(pin))}  # fmt: skip
         with searcher(index, KNOWN_PHOTOS, settings=settings) as server:
             for case, queries in cases.items():
                 if wanted and not case.startswith(wanted):

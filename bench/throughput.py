@@ -157,8 +157,9 @@ def load_figures(name: str, load: Load) -> list[Figure]:
 @click.option("--seconds", default=20, show_default=True)
 @click.option("--connections", default=4, show_default=True)
 @click.option("--no-peer", is_flag=True, help="leave clip-retrieval out")
+@click.option("--pin/--no-pin", default=True, show_default=True, help="each of our workers keeps to one core")
 @click.option("--json", "as_json", is_flag=True)
-def main(rows: int, seconds: int, connections: int, no_peer: bool, as_json: bool) -> None:
+def main(rows: int, seconds: int, connections: int, no_peer: bool, pin: bool, as_json: bool) -> None:
     if shutil.which("wrk") is None:
         raise SystemExit("wrk is not installed: it is the Debian package `wrk`")
     index = large_index(rows)
@@ -173,7 +174,7 @@ def main(rows: int, seconds: int, connections: int, no_peer: bool, as_json: bool
             folder.mkdir()
         write_forms(queries, forms)
         write_clip_requests(queries, requests)
-        settings = {"SHOPLENS_SPOOL": str(scratch / "spool")}
+        settings = {"SHOPLENS_SPOOL": str(scratch / "spool"), "SHOPLENS_PIN_WORKERS": str(int(pin))}
         sides = {
             "ShopLens, two workers": (searcher(index, settings=settings), "/search", forms, CONTENT_TYPE),
             "plain Flask with torch, as it comes": (

@@ -22,6 +22,7 @@ SHARED_FOLDER = "SHOPLENS_SHARED_FOLDER"
 BIND = "SHOPLENS_BIND"
 WORKERS = "SHOPLENS_WORKERS"
 THREADS = "SHOPLENS_THREADS"
+PIN_WORKERS = "SHOPLENS_PIN_WORKERS"
 
 MIB = 1 << 20
 
@@ -101,6 +102,8 @@ class ServingConfig:
     timeout_s: int = 60
     graceful_timeout_s: int = 30
     requests_per_worker: int = 50_000
+    pin_workers: bool = False
+    """Each worker keeps to one core. For a host of the searcher's own: a worker does not go where others are idle."""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "ServingConfig":
@@ -112,6 +115,7 @@ class ServingConfig:
             timeout_s=_number(environ, "SHOPLENS_TIMEOUT_S", cls.timeout_s, int),
             graceful_timeout_s=_number(environ, "SHOPLENS_GRACEFUL_TIMEOUT_S", cls.graceful_timeout_s, int),
             requests_per_worker=_number(environ, "SHOPLENS_REQUESTS_PER_WORKER", cls.requests_per_worker, int),
+            pin_workers=_switch(environ, PIN_WORKERS),
         )
 
 
@@ -120,6 +124,13 @@ def _required(environ: Mapping[str, str], name: str, meaning: str) -> str:
     if not value:
         raise Misconfigured(f"{name} is not set: give it {meaning}")
     return value
+
+
+def _switch(environ: Mapping[str, str], name: str) -> bool:
+    text = environ.get(name, "").strip()
+    if text not in ("", "0", "1"):
+        raise Misconfigured(f"{name} is {text!r}: give it 1 or 0")
+    return text == "1"
 
 
 def _number(environ: Mapping[str, str], name: str, default: Number, parse: Callable[[str], Number]) -> Number:

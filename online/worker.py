@@ -4,42 +4,133 @@ gunicorn's own holds the port until its last request is answered, and the kernel
 would wait, and fail, for as long as that request runs. Here they are refused, or a worker that stays answers them.
 
 All workers wake for a new connection, and the first to answer has it for as long as it is kept: two clients in one
-worker, whose searches wait for one interpreter, beside another worker that has nothing to do. A worker that is answering
-takes a new connection a moment later, so that an idle one is there first.
+worker, whose searches wait for one interpreter, beside another worker that has nothing to do. Here the workers of a host
+see each other's load (`WorkLoads`). One with more of it than another takes a new connection a moment later, so that the
+other is there first, and one that answers at least two requests more closes a kept connection after its answer, as HTTP
+lets it: the client comes back to an idle one.
 """
 
+import mmap
 import socket
+import ssl
 import time
-from typing import Any
+from contextlib import suppress
+from typing import Any, NamedTuple
 
+from gunicorn.glogging import Logger
 from gunicorn.workers.gthread import ThreadWorker
 
 HEAD_START_S = 0.001
-"""For each request that a worker is answering, up to as many as it has threads, it leaves others so long to take a new
-connection."""
+"""For each request that a worker answers more than another, up to as many as it has threads, it leaves others so long to
+take a new connection; half as long where it answers as many, or only keeps more connections."""
+
+_PLACES, _LARGEST = 256, 0xFFFE
+
+
+class Load(NamedTuple):
+    """What one worker has: the requests that it is answering, and the connections that it keeps, these among them."""
+
+    answering: int
+    connections: int
+
+
+class WorkLoads:
+    """The load of each worker of a master: a page of memory that all of them share after the fork.
+
+    Two numbers for each place, each one more than it says, and 0 where no worker takes requests. A worker writes its
+    own place alone.
+    """
+
+    def __init__(self) -> None:
+        self._numbers = memoryview(mmap.mmap(-1, 4 * _PLACES)).cast("I")
+
+    def write(self, place: int, load: Load | None) -> None:
+        """None: it takes no requests. A place beyond the last is not kept: it balances nothing, and costs nothing."""
+        if place < _PLACES:
+            answering, connections = (0, 0) if load is None else (min(number, _LARGEST) + 1 for number in load)
+            self._numbers[place] = answering << 16 | connections
+
+    def least(self) -> Load | None:
+        """Of the least busy worker; None where no worker takes requests."""
+        least = min(filter(None, self._numbers.tolist()), default=None)
+        return None if least is None else Load((least >> 16) - 1, (least & 0xFFFF) - 1)
+
+
+WORK_LOADS = WorkLoads()
+
+
+class QuietLogger(Logger):  # type: ignore[misc]
+    """gunicorn's, without its access log, which it would put together for each request even with nowhere to go: the app
+    writes a line of its own."""
+
+    def access(self, *_: Any) -> None:
+        pass
 
 
 class ThreadedWorker(ThreadWorker):  # type: ignore[misc]
     """Answers what it has accepted, and accepts no more, once it was told to stop or its master is gone."""
 
     alive: bool
+    nr_conns: int
+    wsgi: Any
+    place = _PLACES  # among the workers of its master; given before the fork
     answering = 0  # changed by the main thread alone
 
     def accept(self, listener: socket.socket) -> None:
-        if self.answering:
-            time.sleep(HEAD_START_S * min(self.answering, self.cfg.threads))
+        least, own = WORK_LOADS.least(), self._load()
+        if least is not None and (own.answering or own > least):
+            more = min(own.answering - least.answering, self.cfg.threads)
+            time.sleep(HEAD_START_S * (more or 0.5))
         super().accept(listener)
+
+    def on_client_socket_readable(self, conn: Any, client: socket.socket) -> None:
+        """A kept connection that its client closed needs no thread, and no time as one that is being answered: the same
+        client may be at the door."""
+        if not _is_closed(client):
+            super().on_client_socket_readable(conn, client)
+            return
+        self.poller.unregister(client)
+        self.keepalived_conns.remove(conn)
+        self.nr_conns -= 1
+        self._tell()
+        conn.close()
 
     def enqueue_req(self, conn: Any) -> None:
         self.answering += 1
+        self._tell()
         super().enqueue_req(conn)
 
     def finish_request(self, conn: Any, fs: Any) -> None:
         self.answering -= 1
         super().finish_request(conn, fs)
+        self._tell()
+
+    def handle_request(self, req: Any, conn: Any) -> Any:
+        least = WORK_LOADS.least()
+        if least is not None and self.answering > least.answering + 1:
+            req.force_close()
+        try:
+            return super().handle_request(req, conn)
+        finally:
+            _cork(conn.sock, False)
+
+    def load_wsgi(self) -> None:
+        """gunicorn sends an answer's head and its body apart: two packets, and two turns of the client. Here they wait
+        for each other; not before the app has answered, as a client may wait for leave to send the rest of its body.
+        """
+        super().load_wsgi()
+        app = self.wsgi
+
+        def answer(environ: dict[str, Any], start_response: Any) -> Any:
+            answered = app(environ, start_response)
+            _cork(environ["gunicorn.socket"], True)
+            return answered
+
+        self.wsgi = answer
 
     def set_accept_enabled(self, enabled: bool) -> None:
         super().set_accept_enabled(enabled)
+        self._tell()
         if not self.alive:
             for listener in self.sockets:
                 listener.close()
@@ -47,3 +138,25 @@ class ThreadedWorker(ThreadWorker):  # type: ignore[misc]
     def is_parent_alive(self) -> bool:
         self.alive = self.alive and super().is_parent_alive()
         return self.alive
+
+    def _load(self) -> Load:
+        return Load(self.answering, self.nr_conns)
+
+    def _tell(self) -> None:
+        WORK_LOADS.write(self.place, self._load() if self._accepting else None)
+
+
+def _is_closed(connection: socket.socket) -> bool:
+    """Of one that can be read without waiting: whether there is nothing more to come."""
+    if isinstance(connection, ssl.SSLSocket):  # it cannot look ahead
+        return False
+    try:
+        return connection.recv(1, socket.MSG_PEEK) == b""
+    except OSError:
+        return False
+
+
+def _cork(connection: socket.socket, shut: bool) -> None:
+    if connection.family in (socket.AF_INET, socket.AF_INET6) and hasattr(socket, "TCP_CORK"):
+        with suppress(OSError):  # the client is gone
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, shut)

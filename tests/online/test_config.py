@@ -32,3 +32,10 @@ def test_a_number_that_is_none_is_named(text: str) -> None:
 
 def test_it_listens_to_this_machine_only_unless_told_otherwise() -> None:
     assert ServingConfig.from_env({}).bind.startswith("127.0.0.1:")
+
+
+def test_a_switch_is_on_off_or_refused_by_name() -> None:
+    found = [ServingConfig.from_env({"SHOPLENS_PIN_WORKERS": text}).pin_workers for text in ("", "0", "1")]
+    assert found == [False, False, True]
+    with pytest.raises(Misconfigured, match="SHOPLENS_PIN_WORKERS is 'yes': give it 1 or 0"):
+        ServingConfig.from_env({"SHOPLENS_PIN_WORKERS": "yes"})

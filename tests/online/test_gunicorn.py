@@ -1,5 +1,6 @@
 """The searcher as it is deployed: gunicorn, several workers, a store that changes under them."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -134,6 +135,13 @@ def test_a_body_over_the_limit_leaves_the_searcher_well(shared: Running) -> None
 def test_workers_map_the_same_files(shared: Running) -> None:
     for worker in shared.workers():
         assert any(VECTORS_FILE in mapped.path for mapped in worker.memory_maps())
+
+
+def test_workers_keep_to_a_core_each_where_they_are_told_to(store: FolderStore, tmp_path: Path) -> None:
+    cores = sorted(os.sched_getaffinity(0))
+    with run_gunicorn(store, tmp_path, {"SHOPLENS_PIN_WORKERS": "1"}) as running:
+        kept = [set(worker.cpu_affinity()) for worker in running.workers()]
+    assert sorted(kept, key=min) == sorted(({cores[place % len(cores)]} for place in range(2)), key=min)
 
 
 def test_a_searcher_started_before_the_first_publish_waits_for_it(store: FolderStore, tmp_path: Path) -> None:

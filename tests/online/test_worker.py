@@ -1,43 +1,196 @@
-"""A worker that is answering lets an idle one take a new connection first."""
+"""Workers that share a host's requests evenly: who takes a new connection first, and who lets a kept one go."""
 
+import os
+import selectors
 import socket
+from collections import deque
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from gunicorn.workers.gthread import ThreadWorker
 
-from online.worker import HEAD_START_S, ThreadedWorker
+from online.worker import HEAD_START_S, Load, ThreadedWorker, WorkLoads
 
 
 @pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+def loads(monkeypatch: pytest.MonkeyPatch) -> WorkLoads:
+    fresh = WorkLoads()
+    monkeypatch.setattr("online.worker.WORK_LOADS", fresh)
+    return fresh
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch, loads: WorkLoads) -> list[object]:
     """What happens, in its order."""
     noted: list[object] = []
     monkeypatch.setattr("online.worker.time.sleep", noted.append)
     monkeypatch.setattr(ThreadWorker, "accept", lambda self, listener: noted.append("accepted"))
-    monkeypatch.setattr(ThreadWorker, "enqueue_req", lambda self, conn: None)
-    monkeypatch.setattr(ThreadWorker, "finish_request", lambda self, conn, fs: None)
+    for name in ("enqueue_req", "finish_request", "handle_request", "set_accept_enabled"):
+        monkeypatch.setattr(ThreadWorker, name, lambda self, *given: None)
     return noted
 
 
-def worker_that_answers(requests: int) -> ThreadedWorker:
-    busy = ThreadedWorker.__new__(ThreadedWorker)
-    busy.cfg = SimpleNamespace(threads=4)
+def worker_that_answers(requests: int, place: int, keeps: int = 0) -> ThreadedWorker:
+    worker = ThreadedWorker.__new__(ThreadedWorker)
+    worker.cfg, worker.place, worker.alive = SimpleNamespace(threads=4), place, True
+    worker._accepting, worker.nr_conns = True, keeps
+    worker.set_accept_enabled(True)
     for _ in range(requests):
-        busy.enqueue_req(None)
-    return busy
+        worker.enqueue_req(None)
+    return worker
 
 
-@pytest.mark.parametrize(("requests", "waits"), [(0, []), (1, [HEAD_START_S]), (9, [4 * HEAD_START_S])])
-def test_the_more_it_answers_the_longer_it_leaves_a_connection_to_others(
-    calls: list[object], requests: int, waits: list[float]
+class Corked:
+    """A connection that notes when what is written to it is held back."""
+
+    family = socket.AF_INET
+
+    def __init__(self, noted: list[object]) -> None:
+        self.noted = noted
+
+    def setsockopt(self, _: int, option: int, value: bool) -> None:
+        assert option == socket.TCP_CORK
+        self.noted.append("held" if value else "sent")
+
+
+class Asked:
+    """What of gunicorn's request is used."""
+
+    closes = False
+
+    def force_close(self) -> None:
+        self.closes = True
+
+
+def answer(worker: ThreadedWorker) -> bool:
+    """Whether the connection is closed after the answer."""
+    asked = Asked()
+    worker.handle_request(asked, SimpleNamespace(sock=Corked([])))
+    return asked.closes
+
+
+@pytest.mark.parametrize(
+    ("mine", "other", "waits"),
+    [
+        (0, 0, []),
+        (1, 0, [HEAD_START_S]),
+        (9, 0, [4 * HEAD_START_S]),
+        (3, 2, [HEAD_START_S]),
+        (2, 2, [HEAD_START_S / 2]),
+        (0, 2, []),
+    ],
+)
+def test_the_more_a_worker_answers_beyond_another_the_longer_it_leaves_it_a_new_connection(
+    calls: list[object], mine: int, other: int, waits: list[float]
 ) -> None:
-    worker_that_answers(requests).accept(socket.socket())
+    worker_that_answers(other, place=0)
+    worker_that_answers(mine, place=1).accept(socket.socket())
+    assert calls == [*waits, "accepted"]
+
+
+@pytest.mark.parametrize(
+    ("mine", "other", "waits"), [((0, 2), (0, 1), [HEAD_START_S / 2]), ((0, 1), (0, 1), []), ((0, 9), (1, 1), [])]
+)
+def test_of_two_that_answer_as_much_the_one_that_keeps_fewer_connections_is_first(
+    calls: list[object], mine: tuple[int, int], other: tuple[int, int], waits: list[float]
+) -> None:
+    worker_that_answers(other[0], 0, other[1])
+    worker_that_answers(mine[0], 1, mine[1]).accept(socket.socket())
     assert calls == [*waits, "accepted"]
 
 
 def test_it_is_idle_again_once_all_is_answered(calls: list[object]) -> None:
-    idle = worker_that_answers(1)
+    worker_that_answers(0, place=0)
+    idle = worker_that_answers(1, place=1)
     idle.finish_request(None, None)
     idle.accept(socket.socket())
     assert calls == ["accepted"]
+
+
+@pytest.mark.parametrize(("mine", "other", "closes"), [(2, 0, True), (3, 1, True), (2, 1, False), (1, 0, False)])
+def test_a_kept_connection_is_let_go_where_another_worker_answers_two_fewer(
+    calls: list[object], mine: int, other: int, closes: bool
+) -> None:
+    worker_that_answers(other, place=0)
+    assert answer(worker_that_answers(mine, place=1)) is closes
+
+
+@pytest.mark.parametrize("closes", [True, False])
+def test_a_kept_connection_that_its_client_closed_takes_no_thread(
+    calls: list[object], loads: WorkLoads, monkeypatch: pytest.MonkeyPatch, closes: bool
+) -> None:
+    monkeypatch.setattr(ThreadWorker, "on_client_socket_readable", lambda self, conn, client: calls.append("read"))
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(b"" if closes else b"POST")
+        if closes:
+            theirs.close()
+        conn = SimpleNamespace(sock=ours, close=lambda: calls.append("closed"))
+        worker = worker_that_answers(0, place=0, keeps=1)
+        worker.keepalived_conns, worker.poller = deque([conn]), selectors.DefaultSelector()
+        worker.poller.register(ours, selectors.EVENT_READ)
+        worker.on_client_socket_readable(conn, ours)
+        worker.poller.close()
+    assert calls == (["closed"] if closes else ["read"])
+    assert loads.least() == (0, 0 if closes else 1)
+    assert len(worker.keepalived_conns) == (0 if closes else 1)
+
+
+def test_an_answers_head_and_body_leave_together_and_nothing_waits_before_the_app_has_answered(
+    calls: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def app(environ: dict[str, Any], start_response: object) -> list[bytes]:
+        calls.append("asked")
+        return [b"answer"]
+
+    def handle(self: ThreadedWorker, req: object, conn: Any) -> None:
+        calls.append(self.wsgi({"gunicorn.socket": conn.sock}, None))
+
+    monkeypatch.setattr(ThreadWorker, "load_wsgi", lambda self: setattr(self, "wsgi", app))
+    monkeypatch.setattr(ThreadWorker, "handle_request", handle)
+    worker = worker_that_answers(1, place=0)
+    worker.load_wsgi()
+    worker.handle_request(Asked(), SimpleNamespace(sock=Corked(calls)))
+    assert calls == ["asked", "held", [b"answer"], "sent"]
+
+
+def test_a_worker_that_takes_no_more_or_is_gone_does_not_look_idle(calls: list[object], loads: WorkLoads) -> None:
+    stopping, dead, busy = worker_that_answers(0, 0), worker_that_answers(0, 1), worker_that_answers(2, 2)
+    stopping.alive, stopping._accepting, stopping.sockets = False, False, []
+    stopping.set_accept_enabled(False)
+    loads.write(dead.place, None)  # as the master does
+    assert loads.least() == (2, 0)
+    assert not answer(busy)
+
+
+def test_what_it_still_answers_after_it_takes_no_more_counts_for_nobody(calls: list[object], loads: WorkLoads) -> None:
+    stopping: Any = worker_that_answers(2, 0)
+    stopping._accepting = False
+    stopping.set_accept_enabled(False)
+    stopping.finish_request(None, None)
+    assert loads.least() is None
+
+
+def test_a_child_writes_what_its_master_reads() -> None:
+    loads = WorkLoads()
+    if (child := os.fork()) == 0:
+        loads.write(3, Load(7, 9))
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert loads.least() == Load(7, 9)
+
+
+def test_the_least_busy_is_found_among_all() -> None:
+    loads = WorkLoads()
+    for place, load in enumerate([Load(2, 2), Load(0, 5), Load(1, 1), Load(0, 4)]):
+        loads.write(place, load)
+    assert loads.least() == Load(0, 4)
+
+
+def test_more_workers_than_places_and_more_requests_than_it_can_write_do_no_harm() -> None:
+    loads = WorkLoads()
+    loads.write(10_000, Load(1, 1))
+    assert loads.least() is None
+    loads.write(0, Load(100_000, 100_000))
+    assert loads.least() == Load(65_534, 65_534)
