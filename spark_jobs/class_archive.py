@@ -58,9 +58,8 @@ def _exercise(scratch: str) -> None:
     spark = open_session("class archive")
     rows = spark.createDataFrame([("a", 1, ["x"]), ("b", 2, ["y", "z"])], "id string, number int, links array<string>")
     table, plain = f"{scratch}/table", f"{scratch}/plain"
-    DeltaTable.createIfNotExists(spark).location(table).addColumns(rows.schema).property(
-        "delta.enableChangeDataFeed", "true"
-    ).execute()
+    made = DeltaTable.createIfNotExists(spark).location(table).addColumns(rows.schema)
+    made.property("delta.enableChangeDataFeed", "true").property("delta.enableDeletionVectors", "true").execute()
     DeltaTable.isDeltaTable(spark, table)
     for _ in range(2):
         changed = rows.withColumn("number", F.col("number") + 1).localCheckpoint()

@@ -23,6 +23,10 @@ _FEED_PROPERTY = "delta.enableChangeDataFeed"
 REMEMBERED_PROPERTY, REMOVALS_REMEMBERED = "delta.deletedFileRetentionDuration", "interval 30 days"
 """As long as Delta's log is kept. What a table has forgotten to have removed is vacuumed, whatever RETAIN says."""
 
+_IN_PLACE = {"delta.enableDeletionVectors": "true"}
+"""A merge marks the rows that it replaces, and writes only these anew: else an hour in which a few products change would
+write most files of the catalog again, and those of the photos, with their bytes."""
+
 _MERGE_ATTEMPTS = 6
 _CONFLICTS = ("ConcurrentModification", "ConcurrentAppend", "ConcurrentDelete", "ConcurrentTransaction",
               "ConcurrentWrite", "MetadataChanged", "ProtocolChanged", "DELTA_CONCURRENT")  # fmt: skip
@@ -91,7 +95,7 @@ class Lake:
         for column in table.columns:
             builder = builder.addColumn(column.name, column.sql_type, nullable=column.nullable, comment=column.comment)
         properties = {
-            _SCHEMA_PROPERTY: str(LAKE_VERSION), REMEMBERED_PROPERTY: REMOVALS_REMEMBERED, **table.properties,
+            _SCHEMA_PROPERTY: str(LAKE_VERSION), REMEMBERED_PROPERTY: REMOVALS_REMEMBERED, **_IN_PLACE, **table.properties,
         }  # fmt: skip
         if table.change_feed:
             properties[_FEED_PROPERTY] = "true"
