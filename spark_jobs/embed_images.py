@@ -26,10 +26,11 @@ from schemas.bundle import BUNDLE_FILE, Bundle
 from schemas.errors import Corrupt, MissingReceipt, ModelUnavailable
 from schemas.receipts import Receipt
 from schemas.tables import IMAGE_FETCHES, IMAGES, PRODUCT_IMAGES, PRODUCTS, Table, embeddings
+from spark_jobs.few_photos import take_photos
 from spark_jobs.job import JobContext, job_parser, run_job
 from spark_jobs.lake import Lake, retry_conflicts
 from spark_jobs.photo_batches import ENCODED_DDL, EncodePhotos, ModelSource
-from spark_jobs.session import broadcast_few, hold_rows, open_session
+from spark_jobs.session import hold_rows, open_session
 from spark_jobs.worker_errors import worker_errors
 
 JOB = "embed_images"
@@ -90,7 +91,7 @@ def embed_images(context: JobContext, arguments: argparse.Namespace) -> Receipt:
     runtimes: list[str] = []
     if count:
         partitions = partitions_for(count, spark.sparkContext.defaultParallelism)
-        photos = sources.images.join(broadcast_few(pending, count), "content_sha256", "left_semi")
+        photos = take_photos(sources.images, pending, count)
         started = time.monotonic()
         encoded = encode_photos(photos, source, partitions=partitions).persist()
         with plainly_unloadable(_UPLOAD_AGAIN.format(context.store.uri, bundle.model_id)):

@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 from retrieval.photos.decoding import decode_photo, encode_thumbnail
 from retrieval.store.objects import ObjectStore, open_store
 from schemas.manifest import thumbnail_key
-from spark_jobs.session import broadcast_few
+from spark_jobs.few_photos import take_photos
 
 _PARTITIONS_MAX = 64
 
@@ -27,7 +27,7 @@ def write_thumbnails(image_ids: DataFrame, images: DataFrame, store: ObjectStore
         missing, total = absent.count(), wanted.count()
         if missing:
             # The bytes of the others are neither read nor shuffled.
-            stored = images.select("content_sha256", "stored").join(broadcast_few(absent, missing), "content_sha256")
+            stored = take_photos(images, absent, missing)
             written = (
                 stored.select("content_sha256", "stored")
                 .mapInArrow(_writer(store.uri), "written BIGINT")
