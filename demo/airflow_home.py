@@ -50,7 +50,7 @@ class AirflowHome:
         """Run `airflow ARGUMENTS` and return what it printed. Raises AirflowFailed with its last lines.
 
         SQLite refuses at once, whatever its timeout, to let a transaction that has read write what another changed since.
-        Airflow takes back what it had begun and means the command to be given again.
+        Airflow takes back what it had begun, but for the note of a backfill, and means the command to be given again.
         """
         for _ in range(LOCKED_TRIES):
             done = subprocess.run(
