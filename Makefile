@@ -153,8 +153,8 @@ fuzz: .tools/fuzz/.installed ## atheris against the photo decoder and POST /sear
 	done
 
 .PHONY: soak
-soak: $(STAMPS) .jars/local/.archived ## the full tier with its long repetitions
-	@SHOPLENS_SOAK=1 $(MAKE) test-full
+soak: $(STAMPS) .jars/local/.archived ## both tiers with their long repetitions
+	@SHOPLENS_SOAK=1 $(MAKE) test-fast test-full
 
 .PHONY: format
 format: .venv/pipeline/.installed ## let ruff format and fix
