@@ -78,7 +78,7 @@ class ThreadedWorker(ThreadWorker):  # type: ignore[misc]
 
     def accept(self, listener: socket.socket) -> None:
         least, own = WORK_LOADS.least(), self._load()
-        if least is not None and (own.answering or own > least):
+        if least is not None and own >= least and (own.answering or own > least):
             more = min(own.answering - least.answering, self.cfg.threads)
             time.sleep(HEAD_START_S * (more or 0.5))
         super().accept(listener)

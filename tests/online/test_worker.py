@@ -100,6 +100,12 @@ def test_of_two_that_answer_as_much_the_one_that_keeps_fewer_connections_is_firs
     assert calls == [*waits, "accepted"]
 
 
+def test_a_worker_beyond_the_last_place_takes_connections_at_once_while_others_answer_more(calls: list[object]) -> None:
+    worker_that_answers(2, place=0)
+    worker_that_answers(1, place=10_000).accept(socket.socket())
+    assert calls == ["accepted"]
+
+
 def test_it_is_idle_again_once_all_is_answered(calls: list[object]) -> None:
     worker_that_answers(0, place=0)
     idle = worker_that_answers(1, place=1)

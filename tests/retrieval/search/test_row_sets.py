@@ -28,18 +28,11 @@ def test_the_rows_of_some_lists_are_given_in_order() -> None:
     assert chosen.rows_of_lists(np.empty(0, np.int64)).tolist() == []
 
 
-def test_a_sample_comes_from_all_over_the_set_with_the_list_of_each_row() -> None:
-    chosen = RowSet.of_rows(np.arange(0, 200, 2), 200, STARTS)
-    rows, lists = chosen.sample(25)
-    assert rows.tolist() == list(range(0, 200, 4))
-    assert (STARTS[lists] <= rows).all()
-    assert (rows < STARTS[lists + 1]).all()
-
-
-def test_a_set_that_avoids_the_sampled_distances_is_sampled_all_the_same() -> None:
-    chosen = RowSet.of_rows(np.arange(1, 200, 2), 200, STARTS)
-    rows, lists = chosen.sample(50)
-    assert rows.tolist() == list(range(1, 200, 4))
+@pytest.mark.parametrize(("first", "count"), [(0, 25), (1, 50)], ids=["evenly", "none at the sampled distances"])
+def test_a_sample_comes_from_all_over_the_set_with_the_list_of_each_row(first: int, count: int) -> None:
+    chosen = RowSet.of_rows(np.arange(first, 200, 2), 200, STARTS)
+    rows, lists = chosen.sample(count)
+    assert rows.tolist() == list(range(first, 200, 4))
     assert (STARTS[lists] <= rows).all()
     assert (rows < STARTS[lists + 1]).all()
 
