@@ -46,14 +46,14 @@ $(UV): | tools
 	$(UV) pip install --quiet --python .venv/$*/bin/python --no-deps --editable .
 	touch $@
 
-.jars/local/.resolved: spark_jobs/jars.py | .venv/pipeline/.installed
+.jars/local/.resolved: spark_jobs/running/jars.py | .venv/pipeline/.installed
 	@echo "make: resolving the Spark JARs"
-	$(PIPELINE)/python -m spark_jobs.jars
+	$(PIPELINE)/python -m spark_jobs.running.jars
 	touch $@
 
-.jars/local/.archived: .jars/local/.resolved spark_jobs/class_archive.py
+.jars/local/.archived: .jars/local/.resolved spark_jobs/running/class_archive.py
 	@echo "make: archiving the classes that jobs load"
-	$(PIPELINE)/python -m spark_jobs.class_archive
+	$(PIPELINE)/python -m spark_jobs.running.class_archive
 	touch $@
 
 .PHONY: environments

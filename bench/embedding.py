@@ -45,8 +45,8 @@ class Subject:
 
 def prepare_subject(model: str, paths: Sequence[Path], count: int) -> Subject:
     """Export the bundle, its CPU runtime measured on real photos, and lay out the photos; both are kept for next time."""
-    from spark_jobs.export_model import export_bundle, read_photos
-    from spark_jobs.open_clip_models import load_model
+    from spark_jobs.models.export import export_bundle, read_photos
+    from spark_jobs.models.open_clip import load_model
 
     name, _, pretrained = model.partition(":")
     label = model.replace(":", "-").lower()
@@ -115,7 +115,7 @@ class SparkSide:
     """One session for all rounds; its Python workers keep their model from round to round."""
 
     def __init__(self) -> None:
-        from spark_jobs.session import open_session
+        from spark_jobs.running.session import open_session
 
         os.environ.setdefault("OMP_NUM_THREADS", "1")
         self._spark = open_session("bench.embedding", settings={"spark.sql.warehouse.dir": str(SCRATCH / "warehouse")})
@@ -126,7 +126,7 @@ class SparkSide:
         from retrieval.encoders.bundles import upload_bundle
         from retrieval.store.objects import open_store
         from spark_jobs.embed_images import encode_photos, partitions_for
-        from spark_jobs.photo_batches import ModelSource
+        from spark_jobs.embedding.photo_batches import ModelSource
 
         store = open_store(str(self._store))
         model_id = upload_bundle(store, subject.bundle).model_id
@@ -175,7 +175,7 @@ def peer_round(subject: Subject, batch_size: int = 64) -> float:
 
 def _register_with_peer(subject: Subject, python: Path) -> str:
     """Let the peer's own open_clip know the bundle's architecture by name."""
-    from spark_jobs.packaged_model import text_package_folder
+    from spark_jobs.models.packaged import text_package_folder
 
     config = json.loads((subject.bundle / "open_clip_config.json").read_text())["model_cfg"]
     if "hf_model_name" in config["text_cfg"]:

@@ -29,9 +29,9 @@ from retrieval.folders.kinds import BUILD_FOLDERS
 from retrieval.publishing.publish import publish
 from retrieval.store.objects import FolderStore
 from schemas.pointer import Served
-from spark_jobs.export_model import export_bundle
 from spark_jobs.index_build.assemble import assemble_build
-from spark_jobs.open_clip_models import load_model
+from spark_jobs.models.export import export_bundle
+from spark_jobs.models.open_clip import load_model
 
 BENCH = "first_answer"
 _LIMIT_S = 60.0

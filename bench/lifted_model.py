@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from bench.real_vectors import lift_to
-from spark_jobs.export_model import export_bundle, read_photos
-from spark_jobs.open_clip_models import LoadedModel, load_model
+from spark_jobs.models.export import export_bundle, read_photos
+from spark_jobs.models.open_clip import LoadedModel, load_model
 
 _HIDDEN, _HIDDEN_BIAS, _LAST = (f"visual.head.mlp.{name}" for name in ("fc1.weight", "fc1.bias", "fc2.weight"))
 _WORDS = "text.proj.weight"
@@ -26,7 +26,7 @@ def write_lifted_bundle(folder: Path, dimension: int, photos: Path | None = None
 
 def lifted_model(dimension: int) -> LoadedModel:
     """The packaged model, its two towers ending in `dimension` numbers."""
-    from spark_jobs.packaged_model import assemble
+    from spark_jobs.models.packaged import assemble
 
     packaged = load_model()
     config = copy.deepcopy(packaged.config)

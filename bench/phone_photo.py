@@ -23,8 +23,8 @@ from retrieval.encoders.contract import Pixels
 from retrieval.encoders.onnx import OnnxEncoder
 from retrieval.photos.decoding import QUERY_MARGIN, decode_photo
 from retrieval.photos.preprocess import to_pixels
-from spark_jobs.export_model import export_bundle
-from spark_jobs.open_clip_models import load_model
+from spark_jobs.models.export import export_bundle
+from spark_jobs.models.open_clip import load_model
 
 BENCH = "phone_photo"
 SIZE_PX = (4032, 3024)

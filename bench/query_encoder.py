@@ -29,8 +29,8 @@ from retrieval.encoders.onnx import OnnxEncoder
 from retrieval.encoders.runtimes import EXACT, available_cpu_runtimes, load_encoder
 from retrieval.photos.preprocess import to_batch
 from schemas.bundle import IMAGE_TOWER_FILE, INT8_IMAGE_TOWER_FILE, TEXT_TOWER_FILE, Bundle
-from spark_jobs.export_model import export_bundle, read_photos
-from spark_jobs.open_clip_models import load_model
+from spark_jobs.models.export import export_bundle, read_photos
+from spark_jobs.models.open_clip import load_model
 
 BENCH = "query_encoder"
 TORCH, TORCH_BF16, UNFIT_INT8 = "torch-fp32", "torch-bf16", "onnx-int8 (made for this table)"

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from retrieval.encoders.onnx import OnnxEncoder
 from retrieval.photos.decoding import decode_photo
 from retrieval.photos.preprocess import to_batch
-from spark_jobs.export_model import export_bundle
-from spark_jobs.open_clip_models import load_model
+from spark_jobs.models.export import export_bundle
+from spark_jobs.models.open_clip import load_model
 
 ROOT = Path(__file__).resolve().parent.parent
 PHOTOS = ROOT.parent / "shared" / "data" / "clothing" / "images"

@@ -152,8 +152,8 @@ def fill(shop: SyntheticShop, drawn: Edits) -> None:
     shop.write_photos(drawn)
     shop.write_catalog("first", range(shop.products), Edits())
     run_nightly(shop.nightly, FIRST_NIGHT, jobs=("ingest_catalog",))
-    from spark_jobs.lake import Lake
-    from spark_jobs.session import open_session
+    from spark_jobs.lake.tables import Lake
+    from spark_jobs.running.session import open_session
 
     store = FolderStore(shop.nightly.store)
     bundle = upload_bundle(store, shop.home / "model")

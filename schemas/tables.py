@@ -1,4 +1,4 @@
-"""The Delta tables: columns, keys and properties, as data from which `spark_jobs.lake` makes DDL."""
+"""The Delta tables: columns, keys and properties, as data from which `spark_jobs.lake.tables` makes DDL."""
 
 from dataclasses import dataclass, field
 

@@ -22,8 +22,8 @@ from schemas.errors import Misconfigured
 from schemas.intervals import parse_time
 from schemas.receipts import Receipt
 from spark_jobs import build_delta, embed_images, evaluate_delta, fetch_images, ingest_catalog, publish_deltas
-from spark_jobs.job import JobContext, job_parser, run_job
-from spark_jobs.session import open_session
+from spark_jobs.running.job import JobContext, job_parser, run_job
+from spark_jobs.running.session import open_session
 
 JOB = "apply_changes"
 

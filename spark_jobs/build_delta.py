@@ -17,9 +17,9 @@ from schemas.errors import BadData, MissingReceipt
 from schemas.pointer import Pointer, Served
 from schemas.receipts import Receipt
 from spark_jobs.build_index import read_pins
-from spark_jobs.evaluate_delta import evaluate_delta
 from spark_jobs.index_delta.make import DeltaMaker, Deltas
-from spark_jobs.job import JobContext, job_parser, run_job
+from spark_jobs.index_delta.verdict import evaluate_delta
+from spark_jobs.running.job import JobContext, job_parser, run_job
 
 JOB = "build_delta"
 NOTHING_PUBLISHED = "nothing is published yet: catalog_nightly makes the first index"

@@ -22,9 +22,10 @@ from schemas.manifest import INDEX_FILE, Manifest, build_key
 from schemas.receipts import Receipt
 from schemas.tables import IMAGE_FETCHES, IMAGES, PRODUCT_IMAGES, PRODUCTS, embeddings
 from spark_jobs.index_build.assemble import EncodeTexts, Lineage, fill_folder, finish_build, make_parameters
+from spark_jobs.index_build.distributed import fill_build
 from spark_jobs.index_build.parameters import KINDS, BuildParameters
 from spark_jobs.index_build.shards import ShardRows
-from spark_jobs.index_rows import (
+from spark_jobs.index_build.source_rows import (
     Sources,
     describe_rows,
     digest_rows,
@@ -34,11 +35,10 @@ from spark_jobs.index_rows import (
     read_sources,
     vectors_of,
 )
-from spark_jobs.index_shards import fill_build
-from spark_jobs.job import JobContext, job_parser, run_job
-from spark_jobs.lake import Lake
-from spark_jobs.session import open_session
-from spark_jobs.thumbnails import write_thumbnails
+from spark_jobs.index_build.thumbnails import write_thumbnails
+from spark_jobs.lake.tables import Lake
+from spark_jobs.running.job import JobContext, job_parser, run_job
+from spark_jobs.running.session import open_session
 
 JOB = "build_index"
 SOURCE_JOBS = ("ingest_catalog", "fetch_images", "embed_images")

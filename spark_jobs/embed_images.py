@@ -26,12 +26,12 @@ from schemas.bundle import BUNDLE_FILE, Bundle
 from schemas.errors import Corrupt, MissingReceipt, ModelUnavailable
 from schemas.receipts import Receipt
 from schemas.tables import IMAGE_FETCHES, IMAGES, PRODUCT_IMAGES, PRODUCTS, Table, embeddings
-from spark_jobs.few_photos import take_photos
-from spark_jobs.job import JobContext, job_parser, run_job
-from spark_jobs.lake import Lake, retry_conflicts
-from spark_jobs.photo_batches import ENCODED_DDL, EncodePhotos, ModelSource
-from spark_jobs.session import hold_rows, open_session
-from spark_jobs.worker_errors import worker_errors
+from spark_jobs.embedding.photo_batches import ENCODED_DDL, EncodePhotos, ModelSource
+from spark_jobs.lake.few_photos import take_photos
+from spark_jobs.lake.tables import Lake, retry_conflicts
+from spark_jobs.running.job import JobContext, job_parser, run_job
+from spark_jobs.running.session import hold_rows, open_session
+from spark_jobs.running.worker_errors import worker_errors
 
 JOB = "embed_images"
 SOURCE_JOBS = ("ingest_catalog", "fetch_images")

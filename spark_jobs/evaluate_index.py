@@ -26,10 +26,10 @@ from spark_jobs.build_index import load_text_encoder, read_pins
 from spark_jobs.index_build.difference import check_difference
 from spark_jobs.index_build.gate import Findings, check_golden, check_recall, check_rows
 from spark_jobs.index_build.golden import read_golden
-from spark_jobs.index_rows import Sources, product_photos, read_sources
-from spark_jobs.job import JobContext, job_parser, run_job
-from spark_jobs.lake import Lake, retry_conflicts
-from spark_jobs.session import open_session
+from spark_jobs.index_build.source_rows import count_rows, read_sources
+from spark_jobs.lake.tables import Lake, retry_conflicts
+from spark_jobs.running.job import JobContext, job_parser, run_job
+from spark_jobs.running.session import open_session
 
 JOB = "evaluate_index"
 _THUMBNAILS_LOOKED_AT = 50
@@ -65,18 +65,6 @@ def evaluate(context: JobContext, arguments: argparse.Namespace) -> Receipt:
         figures=findings.figures,
         facts={"build_id": build_id, "passed": True},
     )
-
-
-def count_rows(sources: Sources) -> dict[str, int]:
-    """Rows and products that a build of these tables must have, counted without the build."""
-    vectors = sources.vectors.select(F.col("content_sha256").alias("image_id"))
-    counted = (
-        product_photos(sources)
-        .join(vectors, "image_id")
-        .agg(F.count("*").alias("rows"), F.countDistinct("product_id").alias("products"))
-        .collect()[0]
-    )
-    return {"rows": counted["rows"], "products": counted["products"]}
 
 
 def check_thumbnails(segment: Segment, context: JobContext) -> Findings:

@@ -26,15 +26,15 @@ from schemas.tables import IMAGE_FETCHES, IMAGES, PRODUCT_IMAGES, PRODUCTS
 from spark_jobs.fetch.lanes import Division
 from spark_jobs.fetch.outcomes import PREVIOUS_FIELDS
 from spark_jobs.fetch.partition import FetchPartition
+from spark_jobs.fetch.photo_checks import ACCEPTED, PhotoRules
 from spark_jobs.fetch.photo_rows import SetRules, checked_photos, decide_photos, shown_photos
 from spark_jobs.fetch.safety import NONE, SafetyCheck
 from spark_jobs.fetch.settings import FetchSettings
 from spark_jobs.fetch.staging import Staging, run_name
 from spark_jobs.fetch.work import live_links, select_orders, select_redriven_orders
-from spark_jobs.job import JobContext, job_parser, run_job
-from spark_jobs.lake import Lake, retry_conflicts
-from spark_jobs.photo_checks import ACCEPTED, PhotoRules
-from spark_jobs.session import broadcast_few, hold_rows, open_session
+from spark_jobs.lake.tables import Lake, retry_conflicts
+from spark_jobs.running.job import JobContext, job_parser, run_job
+from spark_jobs.running.session import broadcast_few, hold_rows, open_session
 
 JOB = "fetch_images"
 _OUTCOMES = ("fetched", "unchanged", "failed", "gave_up")

@@ -29,9 +29,9 @@ from spark_jobs.catalog.rows import CONTENT_COLUMNS, judge_rows
 from spark_jobs.catalog.settlement import WRITES, Action, settle
 from spark_jobs.catalog.sources import explain_failure, read_source
 from spark_jobs.catalog.writes import write_images, write_interval, write_mentions, write_products, write_quarantine
-from spark_jobs.job import JobContext, job_parser, run_job
-from spark_jobs.lake import Lake, retry_conflicts
-from spark_jobs.session import open_session
+from spark_jobs.lake.tables import Lake, retry_conflicts
+from spark_jobs.running.job import JobContext, job_parser, run_job
+from spark_jobs.running.session import open_session
 
 JOB = "ingest_catalog"
 _TABLES = (PRODUCTS, PRODUCT_MENTIONS, CATALOG_INTERVALS, CATALOG_QUARANTINE, PRODUCT_IMAGES)

@@ -21,10 +21,7 @@ from schemas.errors import Corrupt, SchemaTooNew
 from schemas.intervals import parse_time
 from schemas.receipts import Receipt
 from schemas.tables import LAKE_VERSION
-from spark_jobs.job import JobContext, job_parser, run_job
-from spark_jobs.lake import Lake
-from spark_jobs.session import open_session
-from spark_jobs.table_care import (
+from spark_jobs.lake.table_care import (
     CARE_SETTINGS,
     compact,
     remember_removals,
@@ -33,6 +30,9 @@ from spark_jobs.table_care import (
     vacuum_cutoff,
     version_times,
 )
+from spark_jobs.lake.tables import Lake
+from spark_jobs.running.job import JobContext, job_parser, run_job
+from spark_jobs.running.session import open_session
 
 JOB = "maintain"
 

@@ -15,7 +15,7 @@ from retrieval.publishing.pointer import Published, read_pointer
 from schemas.errors import GateFailed, PublishingHeld
 from schemas.receipts import Receipt
 from spark_jobs.index_delta.catch_up import BuiltBase, publish_caught_up
-from spark_jobs.job import JobContext, job_parser, run_job
+from spark_jobs.running.job import JobContext, job_parser, run_job
 
 JOB = "publish"
 

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from retrieval.publishing.publish import publish_deltas
 from schemas.errors import GateFailed, PublishingHeld
 from schemas.receipts import Receipt
-from spark_jobs.job import JobContext, job_parser, run_job
 from spark_jobs.publish import hold_reason
+from spark_jobs.running.job import JobContext, job_parser, run_job
 
 JOB = "publish_deltas"
 

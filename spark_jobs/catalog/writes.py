@@ -12,9 +12,9 @@ from pyspark.sql import functions as F
 from schemas.tables import CATALOG_INTERVALS, CATALOG_QUARANTINE, PRODUCT_IMAGES, PRODUCT_MENTIONS, PRODUCTS, Table
 from spark_jobs.catalog.moments import Applied, Recorded
 from spark_jobs.catalog.settlement import KNOWN_COLUMNS, WRITES, Action
-from spark_jobs.lake import Lake, retry_conflicts
-from spark_jobs.lake_refusals import plain_refusals
-from spark_jobs.session import hold_rows
+from spark_jobs.lake.refusals import plain_refusals
+from spark_jobs.lake.tables import Lake, retry_conflicts
+from spark_jobs.running.session import hold_rows
 
 IMAGE_ID_HEX_DIGITS = 16
 

@@ -8,8 +8,8 @@ import pyarrow as pa
 
 from schemas.reasons import FetchReason
 from spark_jobs.fetch.answers import Errand, Known, Visit
-from spark_jobs.fetch_ledger import LedgerRow
-from spark_jobs.photo_checks import CheckedPhoto
+from spark_jobs.fetch.ledger import LedgerRow
+from spark_jobs.fetch.photo_checks import CheckedPhoto
 
 _MOMENT = pa.timestamp("us", tz="UTC")
 

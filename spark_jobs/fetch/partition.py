@@ -7,15 +7,15 @@ from datetime import datetime
 import pyarrow as pa
 
 from schemas.reasons import PhotoReason
-from spark_jobs.downloader import download
 from spark_jobs.fetch.answers import Errand, Visit
+from spark_jobs.fetch.downloader import download
 from spark_jobs.fetch.lanes import Division
+from spark_jobs.fetch.ledger import LedgerRow, row_after
 from spark_jobs.fetch.links import host_of
 from spark_jobs.fetch.outcomes import Order, outcome_batch, outcome_row, read_orders
+from spark_jobs.fetch.photo_checks import REJECTED, CheckedPhoto, PhotoRules, check_photo, content_hash
 from spark_jobs.fetch.safety import SafetyCheck, Scorer
 from spark_jobs.fetch.settings import FetchSettings
-from spark_jobs.fetch_ledger import LedgerRow, row_after
-from spark_jobs.photo_checks import REJECTED, CheckedPhoto, PhotoRules, check_photo, content_hash
 
 _REMEMBERED_PHOTOS = 1_000_000
 

@@ -6,9 +6,9 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from schemas.reasons import PhotoReason
+from spark_jobs.fetch.photo_checks import ACCEPTED, REJECTED
 from spark_jobs.fetch.whole_set import near_duplicates, placeholder_hashes
-from spark_jobs.photo_checks import ACCEPTED, REJECTED
-from spark_jobs.session import hold_rows
+from spark_jobs.running.session import hold_rows
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from pyspark.sql import DataFrame, SparkSession
 from spark_jobs.fetch.lanes import Division
 from spark_jobs.fetch.partition import FetchPartition
 from spark_jobs.fetch.work import ORDER_DDL, moved_orders, place_orders
-from spark_jobs.lake_refusals import plain_refusals
-from spark_jobs.session import hold_rows
-from spark_jobs.worker_errors import worker_errors
+from spark_jobs.lake.refusals import plain_refusals
+from spark_jobs.running.session import hold_rows
+from spark_jobs.running.worker_errors import worker_errors
 
 OUTCOME_DDL = (
     "url string, outcome string, moved_to string, hops int, requests int, "

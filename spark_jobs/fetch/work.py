@@ -7,10 +7,10 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spark_jobs.fetch.lanes import Division
+from spark_jobs.fetch.ledger import CYCLE_DAYS, FAILED, OK
 from spark_jobs.fetch.outcomes import ORDER_SCHEMA, PREVIOUS_FIELDS
 from spark_jobs.fetch.partition import PlannedPartition
-from spark_jobs.fetch_ledger import CYCLE_DAYS, FAILED, OK
-from spark_jobs.photo_checks import REJECTED
+from spark_jobs.fetch.photo_checks import REJECTED
 
 ORDER_COLUMNS = tuple(ORDER_SCHEMA.names)
 ORDER_DDL = (
@@ -95,7 +95,7 @@ def _orders(known: DataFrame, *, from_scratch: Column) -> DataFrame:
 
 
 def _turns(moment: Column) -> Column:
-    """How often the link's day of the cycle had come by a moment; as `fetch_ledger.day_has_come`."""
+    """How often the link's day of the cycle had come by a moment; as `ledger.day_has_come`."""
     cycle_day = F.conv(F.substring(F.sha2("url", 256), 1, 8), 16, 10).cast("bigint") % CYCLE_DAYS
     day = F.floor(F.unix_timestamp(moment) / _SECONDS_A_DAY)
     return F.floor((day - cycle_day) / CYCLE_DAYS)

@@ -18,8 +18,8 @@ from PIL import Image, ImageEnhance
 from retrieval.encoders.contract import Pixels
 from retrieval.photos.preprocess import to_pixels
 from schemas.bundle import Preprocessing
+from spark_jobs.evaluation.labelled_catalog import LabelledPhoto, photo_batches
 from spark_jobs.head_training.tail import Stem
-from spark_jobs.labelled_catalog import LabelledPhoto, photo_batches
 
 _PHOTOS_A_BATCH = 8
 _LEAST_AREA = 0.45

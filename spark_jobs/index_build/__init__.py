@@ -1,1 +1,1 @@
-"""The making of a build, step by step and without Spark: rows, coarse lists, shards, merge, tuning, manifest."""
+"""The making of a build: rows, coarse lists, shards, merge, tuning, manifest. `source_rows`, `distributed`, `thumbnails` know Spark."""

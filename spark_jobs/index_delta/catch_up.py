@@ -13,9 +13,9 @@ from retrieval.publishing.pointer import Published, read_pointer
 from retrieval.publishing.publish import publish
 from schemas.errors import BadData, PointerMoved
 from schemas.pointer import Pointer, Served
-from spark_jobs.evaluate_delta import evaluate_delta
 from spark_jobs.index_delta.make import DeltaMaker
-from spark_jobs.job import JobContext
+from spark_jobs.index_delta.verdict import evaluate_delta
+from spark_jobs.running.job import JobContext
 
 CATCH_UPS = 4
 

@@ -14,8 +14,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from schemas.tables import IMAGE_FETCHES, IMAGES, PRODUCT_IMAGES, PRODUCTS, Table, embeddings
-from spark_jobs.lake import Lake
-from spark_jobs.session import broadcast_few
+from spark_jobs.lake.tables import Lake
+from spark_jobs.running.session import broadcast_few
 
 log = logging.getLogger("shoplens")
 

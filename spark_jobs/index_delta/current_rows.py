@@ -13,9 +13,9 @@ from pyspark.sql import functions as F
 
 from retrieval.items.table import conform_items
 from spark_jobs.index_build.rows import as_stored
+from spark_jobs.index_build.source_rows import Sources, item_rows, product_photos
 from spark_jobs.index_delta.changed_products import rows_with
 from spark_jobs.index_delta.comparison import Comparison, combine, compare_items
-from spark_jobs.index_rows import Sources, item_rows, product_photos
 
 PART_PRODUCTS = 100_000
 """Products whose rows are on the driver at a time: some 100 MB."""

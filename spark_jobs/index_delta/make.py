@@ -14,15 +14,15 @@ from retrieval.search.segments import Segment
 from schemas.delta import DeltaManifest
 from schemas.pointer import Pointer, Served
 from schemas.tables import IMAGE_FETCHES, IMAGES, PRODUCT_IMAGES, PRODUCTS, embeddings
+from spark_jobs.index_build.source_rows import Sources, read_sources
+from spark_jobs.index_build.thumbnails import write_thumbnails
 from spark_jobs.index_delta.assemble import write_delta
 from spark_jobs.index_delta.bases import open_base, remove_unused_bases
 from spark_jobs.index_delta.changed_products import changed_products
 from spark_jobs.index_delta.current_rows import compare_with_base, read_new_vectors
-from spark_jobs.index_rows import Sources, read_sources
-from spark_jobs.job import JobContext
-from spark_jobs.lake import Lake
-from spark_jobs.session import open_session
-from spark_jobs.thumbnails import write_thumbnails
+from spark_jobs.lake.tables import Lake
+from spark_jobs.running.job import JobContext
+from spark_jobs.running.session import open_session
 
 # Vectors and attributes are small: batches may be larger than for photos.
 SETTINGS = {"spark.sql.execution.arrow.maxRecordsPerBatch": "4096"}

@@ -16,6 +16,7 @@ MAY_IMPORT = {
     "online": {"schemas", "retrieval"},
     "dags": {"schemas"},
 }
+ROOMED = ("retrieval", "spark_jobs", "online")
 FORBIDDEN_LIBRARIES = {
     "schemas": {"numpy", "pyarrow", "boto3", "click", "pyspark", "torch", "flask", "airflow"},
     "retrieval": {"pyspark", "delta", "airflow", "flask"},
@@ -64,26 +65,32 @@ def rooms_imported(package: str) -> dict[str, set[str]]:
     imported: dict[str, set[str]] = {}
     for path in modules_of(package):
         room = path.relative_to(ROOT / package).parts[0].removesuffix(".py")
-        imported.setdefault(room, set()).update(
-            node.module.split(".")[1]
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(f"{package}.")
-        )
-        imported[room].discard(room)
+        beside = imported.setdefault(room, set())
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module == package:
+                beside |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(f"{package}."):
+                beside.add(node.module.split(".")[1])
+        beside.discard(room)
     return imported
 
 
-@pytest.mark.parametrize("package", ["retrieval", "online"])
+@pytest.mark.parametrize("package", ROOMED)
 def test_rooms_stand_on_one_another_and_never_in_a_circle(package: str) -> None:
     order = list(TopologicalSorter(rooms_imported(package)).static_order())
     assert len(order) > 5
 
 
-@pytest.mark.parametrize("package", ["retrieval", "online"])
+@pytest.mark.parametrize("package", ROOMED)
 def test_a_room_says_in_one_line_what_it_is_about(package: str) -> None:
     for path in (ROOT / package).rglob("__init__.py"):
         lines = path.read_text(encoding="utf-8").splitlines()
         assert (len(lines), lines[0][:3]) == (1, '"""'), path
+
+
+def test_beside_the_rooms_of_spark_jobs_stand_jobs_and_nothing_else() -> None:
+    beside = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "spark_jobs").glob("*.py")}
+    assert [name for name, text in beside.items() if f'JOB = "{name}"' not in text] == ["__init__"]
 
 
 def test_schemas_need_the_standard_library_only() -> None:

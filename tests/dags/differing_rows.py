@@ -9,7 +9,7 @@ import sys
 from pyspark.sql import functions as F
 
 from schemas.tables import PRODUCT_BUSINESS_COLUMNS
-from spark_jobs.session import open_session
+from spark_jobs.running.session import open_session
 
 # What may differ between two runs of an interval: attempts, times and bookkeeping.
 BOOKKEEPING = {"attempts", "failures_in_a_row", "next_try_at", "fetched_as_of", "source_interval", "figures"}

@@ -21,7 +21,7 @@ def serve(address: str) -> None:
         listener.bind(address)
         listener.listen()
         # Before any job: a JVM that inherited a caller's output would keep it open after the job.
-        importlib.import_module("spark_jobs.session").open_session("warm_jobs")
+        importlib.import_module("spark_jobs.running.session").open_session("warm_jobs")
         while True:
             caller, _ = listener.accept()
             with caller:

@@ -9,8 +9,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from schemas.tables import CATALOG_INTERVALS, CATALOG_QUARANTINE, PRODUCT_IMAGES, PRODUCT_MENTIONS, PRODUCTS
-from spark_jobs.lake import Lake
-from spark_jobs.session import open_session
+from spark_jobs.lake.tables import Lake
+from spark_jobs.running.session import open_session
 from tests.spark_jobs.fetch.fault_server import FaultServer
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")

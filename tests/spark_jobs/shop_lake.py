@@ -23,7 +23,7 @@ from schemas.receipts import Receipt, receipt_key
 from schemas.tables import IMAGE_FETCHES, IMAGES, PRODUCT_IMAGES, PRODUCTS, Table, embeddings
 from spark_jobs.index_build.assemble import assemble_build
 from spark_jobs.index_delta.bases import open_base
-from spark_jobs.lake import Lake
+from spark_jobs.lake.tables import Lake
 from tests.spark_jobs.index_delta.edited_shop import CREATED, Shop, vector_of
 
 DAG = "tests"

@@ -14,7 +14,7 @@ from PIL import Image
 from retrieval.store.objects import FolderStore
 from schemas.receipts import Receipt, receipt_key
 from schemas.tables import IMAGE_FETCHES, IMAGES, PRODUCT_IMAGES, PRODUCTS, Table, embeddings
-from spark_jobs.lake import Lake
+from spark_jobs.lake.tables import Lake
 from tests.spark_jobs.index_build.small_rows import small_rows
 
 MODEL_ID = "tests-000000000000"

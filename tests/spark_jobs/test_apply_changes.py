@@ -10,7 +10,7 @@ from retrieval.store.objects import FolderStore
 from schemas.errors import EXIT_MISCONFIGURED, EXIT_TRY_AGAIN, PointerMoved
 from schemas.receipts import Receipt, failure_key, receipt_key
 from spark_jobs import apply_changes
-from spark_jobs.job import JobContext
+from spark_jobs.running.job import JobContext
 
 HOUR = "20260131T030000Z"
 

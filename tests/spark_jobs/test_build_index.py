@@ -8,9 +8,10 @@ from retrieval.folders.kinds import BUILD_FOLDERS
 from retrieval.search.segments import Segment, open_build
 from schemas.manifest import thumbnail_key
 from schemas.tables import IMAGE_FETCHES, IMAGES, PRODUCTS
-from spark_jobs import build_index, index_shards
+from spark_jobs import build_index
+from spark_jobs.index_build import distributed
 from spark_jobs.index_build.assemble import assemble_build
-from spark_jobs.lake import Lake
+from spark_jobs.lake.tables import Lake
 from tests.spark_jobs.index_build.small_rows import encode_words
 from tests.spark_jobs.small_lake import DAY, FINGERPRINT, MODEL_ID, SmallLake
 
@@ -84,7 +85,7 @@ def test_the_same_rows_are_not_built_again(shop: SmallLake) -> None:
 def test_spark_and_memory_make_the_same_bytes(
     shop: SmallLake, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(index_shards, "SHARD_ROWS", 25)
+    monkeypatch.setattr(distributed, "SHARD_ROWS", 25)
     assert build_index.main(shop.arguments(DAY, "--kind", kind, "--nlist", "4")) == 0
     through_spark = open_built(shop, tmp_path).manifest
     in_memory = assemble_build(

@@ -22,7 +22,7 @@ from schemas.receipts import Receipt, receipt_key
 from schemas.tables import IMAGE_FETCHES, IMAGES, PRODUCT_IMAGES, PRODUCTS, Table, embeddings
 from spark_jobs import embed_images
 from spark_jobs.embed_images import partitions_for
-from spark_jobs.lake import Lake
+from spark_jobs.lake.tables import Lake
 from tests.retrieval.encoders.tiny_model import tiny_bundle_folder
 
 DAY = datetime(2026, 1, 31, 2, tzinfo=UTC)

@@ -14,7 +14,7 @@ from schemas.tables import BUILDS, PRODUCTS
 from spark_jobs import build_index, evaluate_index, publish
 from spark_jobs.index_build import difference, gate
 from spark_jobs.index_build.gate import Findings
-from spark_jobs.lake import Lake
+from spark_jobs.lake.tables import Lake
 from tests.spark_jobs.index_build.small_rows import encode_words
 from tests.spark_jobs.small_lake import DAY, TABLES, SmallLake
 

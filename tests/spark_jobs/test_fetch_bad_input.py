@@ -12,7 +12,7 @@ from demo.catalog import CatalogPlan, write_catalog
 from demo.server import serve
 from schemas.mapping import read_mapping
 from schemas.reasons import PhotoReason
-from spark_jobs.lake import Lake
+from spark_jobs.lake.tables import Lake
 from tests.spark_jobs.fetch.hostile_photos import PhotosMissing, go_photos, pillow_photos
 from tests.spark_jobs.fetch.shop import Shop
 

@@ -19,14 +19,14 @@ from schemas.receipts import Receipt
 from schemas.tables import IMAGE_FETCHES, IMAGES
 from spark_jobs import fetch_images
 from spark_jobs.fetch.lanes import Division
+from spark_jobs.fetch.ledger import cycle_day, day_has_come
 from spark_jobs.fetch.measures import hamming_distance
 from spark_jobs.fetch.outcomes import ORDER_SCHEMA, OUTCOME_SCHEMA
 from spark_jobs.fetch.settings import FetchSettings
 from spark_jobs.fetch.staging import OUTCOME_DDL
 from spark_jobs.fetch.whole_set import near_duplicates
 from spark_jobs.fetch.work import ORDER_DDL, partition_keys, select_orders
-from spark_jobs.fetch_ledger import cycle_day, day_has_come
-from spark_jobs.lake import Lake
+from spark_jobs.lake.tables import Lake
 from tests.spark_jobs.fetch.fault_server import Exchange, FaultServer, Script
 from tests.spark_jobs.fetch.photos import encoded, photo, soft_picture
 from tests.spark_jobs.fetch.shop import FIRST_NIGHT, ONE_DAY, Shop

@@ -14,7 +14,7 @@ from spark_jobs import build_delta, evaluate_delta, publish_deltas
 from spark_jobs import publish as publish_base_job
 from spark_jobs.index_delta import make
 from spark_jobs.index_delta.current_rows import read_new_vectors
-from spark_jobs.lake import Lake
+from spark_jobs.lake.tables import Lake
 from tests.spark_jobs.index_delta.as_rebuilt import assert_as_rebuilt, rebuild
 from tests.spark_jobs.index_delta.edited_shop import Shop, edit_at_random
 from tests.spark_jobs.shop_lake import HOUR, ShopLake

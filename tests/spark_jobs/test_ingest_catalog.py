@@ -19,8 +19,8 @@ from schemas.tables import (
 from spark_jobs import ingest_catalog
 from spark_jobs.catalog.moments import Mode
 from spark_jobs.ingest_catalog import Limits
-from spark_jobs.lake import Lake
-from tests.spark_jobs.ingest_helpers import Shop, row
+from spark_jobs.lake.tables import Lake
+from tests.spark_jobs.catalog.ingest_helpers import Shop, row
 
 pytestmark = pytest.mark.full
 

@@ -18,7 +18,7 @@ from schemas.pointer import POINTER_KEY, Pointer, Served
 from schemas.receipts import Receipt
 from schemas.tables import PRODUCTS
 from spark_jobs import maintain
-from spark_jobs.lake import Lake
+from spark_jobs.lake.tables import Lake
 from spark_jobs.maintain import needed_versions
 
 pytestmark = pytest.mark.full

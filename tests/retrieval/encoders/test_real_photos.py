@@ -13,8 +13,8 @@ from retrieval.encoders.bundles import read_bundle
 from retrieval.encoders.contract import Pixels
 from retrieval.encoders.runtimes import load_encoder
 from retrieval.photos.preprocess import to_batch
-from spark_jobs.export_model import export_bundle, read_photos
-from spark_jobs.open_clip_models import load_model
+from spark_jobs.models.export import export_bundle, read_photos
+from spark_jobs.models.open_clip import load_model
 
 REAL_PHOTOS = Path(__file__).resolve().parents[4] / "shared" / "data" / "clothing" / "images"
 PARITY = 0.999

@@ -9,8 +9,8 @@ import open_clip
 import torch
 from open_clip.tokenizer import SimpleTokenizer
 
-from spark_jobs.export_model import export_bundle
-from spark_jobs.open_clip_models import LoadedModel
+from spark_jobs.models.export import export_bundle
+from spark_jobs.models.open_clip import LoadedModel
 
 IMAGE_SIZE = 32
 CONFIG = {

@@ -11,7 +11,7 @@ from schemas.intervals import DataInterval
 from schemas.receipts import Receipt, receipt_key
 from schemas.tables import IMAGE_FETCHES, IMAGES, PRODUCT_IMAGES, PRODUCTS, Table
 from spark_jobs.fetch_images import JOB, main
-from spark_jobs.lake import Lake
+from spark_jobs.lake.tables import Lake
 
 FIRST_NIGHT = datetime(2026, 1, 2, 2, tzinfo=UTC)
 ONE_DAY = timedelta(days=1)

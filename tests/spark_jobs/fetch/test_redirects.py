@@ -3,8 +3,8 @@
 import pytest
 
 from schemas.reasons import FetchReason
-from spark_jobs.downloader import download
 from spark_jobs.fetch.answers import Errand
+from spark_jobs.fetch.downloader import download
 from spark_jobs.fetch.lanes import Division
 from spark_jobs.fetch.settings import FetchSettings
 from tests.spark_jobs.fetch.fault_server import FaultServer, redirect_to

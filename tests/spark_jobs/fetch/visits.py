@@ -1,7 +1,7 @@
 """Visits of links by the real downloader, under settings quick enough for tests."""
 
-from spark_jobs.downloader import download
 from spark_jobs.fetch.answers import Errand, Known, Visit
+from spark_jobs.fetch.downloader import download
 from spark_jobs.fetch.lanes import Division
 from spark_jobs.fetch.settings import FetchSettings
 from tests.spark_jobs.fetch.photos import photo

@@ -18,7 +18,7 @@ from schemas.pointer import Pointer, Served
 from spark_jobs.index_delta import catch_up
 from spark_jobs.index_delta.catch_up import CATCH_UPS, BuiltBase, publish_caught_up
 from spark_jobs.index_delta.make import DeltaMaker
-from spark_jobs.job import JobContext
+from spark_jobs.running.job import JobContext
 
 NIGHTS = ("20260130T020000Z", "20260131T020000Z")
 HOUR = "20260131T030000Z"

@@ -1,0 +1,1 @@
+"""What `shoplens model`, `evaluate` and `redrive` do and print."""

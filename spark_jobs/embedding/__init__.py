@@ -1,0 +1,1 @@
+"""From photos to vectors, in a Spark worker."""

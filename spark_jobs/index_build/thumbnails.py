@@ -1,0 +1,70 @@
+"""The photos for tiles: small JPEGs under images/, named by content, written once each by the executors."""
+
+from collections.abc import Iterable, Iterator
+
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from retrieval.photos.decoding import decode_photo, encode_thumbnail
+from retrieval.store.objects import ObjectStore, open_store
+from schemas.manifest import thumbnail_key
+from spark_jobs.lake.few_photos import take_photos
+
+_PARTITIONS_MAX = 64
+
+
+def write_thumbnails(image_ids: DataFrame, images: DataFrame, store: ObjectStore) -> tuple[int, int]:
+    """Write the thumbnails that the store lacks of the photos `image_id`. Returns how many were written and kept.
+
+    Names are compared before any photo is read, so a night without new photos reads none.
+    """
+    wanted = image_ids.select(F.col("image_id").alias("content_sha256")).distinct()
+    # Each task lists whole folders (the first two digits) instead of asking for every object.
+    grouped = wanted.repartition(_partitions(image_ids), F.substring("content_sha256", 1, 2))
+    absent = grouped.mapInArrow(_absent_from(store.uri), "content_sha256 STRING").persist()
+    try:
+        missing, total = absent.count(), wanted.count()
+        if missing:
+            # The bytes of the others are neither read nor shuffled.
+            stored = take_photos(images, absent, missing)
+            written = (
+                stored.select("content_sha256", "stored")
+                .mapInArrow(_writer(store.uri), "written BIGINT")
+                .agg(F.sum("written"))
+                .collect()[0][0]
+            )
+            return int(written or 0), total - missing
+        return 0, total
+    finally:
+        absent.unpersist()
+
+
+def _partitions(rows: DataFrame) -> int:
+    return min(_PARTITIONS_MAX, 2 * rows.sparkSession.sparkContext.defaultParallelism)
+
+
+def _absent_from(store_uri: str):  # type: ignore[no-untyped-def]
+    def absent(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        store = open_store(store_uri)
+        listed: dict[str, set[str]] = {}
+        for batch in batches:
+            ids = batch.column("content_sha256").to_pylist()
+            for digits in {content[:2] for content in ids} - listed.keys():
+                listed[digits] = set(store.keys(f"images/{digits}/"))
+            missing = [content for content in ids if thumbnail_key(content) not in listed[content[:2]]]
+            yield pa.record_batch({"content_sha256": pa.array(missing, pa.string())})
+
+    return absent
+
+
+def _writer(store_uri: str):  # type: ignore[no-untyped-def]
+    def write(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        store = open_store(store_uri)
+        for batch in batches:
+            photos = zip(batch.column("content_sha256").to_pylist(), batch.column("stored").to_pylist(), strict=True)
+            for content, stored in photos:
+                store.put(thumbnail_key(content), encode_thumbnail(decode_photo(stored)))
+            yield pa.record_batch({"written": pa.array([batch.num_rows], pa.int64())})
+
+    return write

@@ -1,0 +1,1 @@
+"""Model bundles: which models there are, and what of one goes into its bundle, checked and measured."""

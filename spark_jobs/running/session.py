@@ -1,0 +1,101 @@
+"""The Spark session of a job: Delta on, sized for a laptop unless the cluster says otherwise."""
+
+import os
+import sys
+import time
+
+from pyspark import SparkContext, StorageLevel
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from spark_jobs.running.class_archive import archive_options
+from spark_jobs.running.jars import local_jars
+
+BROADCAST_ROWS_MAX = 200_000
+
+LOCAL_SETTINGS = {
+    "spark.sql.shuffle.partitions": "4",
+    "spark.databricks.delta.snapshotPartitions": "2",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.driver.memory": "2g",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+    # Re-planning after every stage is a Spark job a stage: here it costs more than it can find.
+    "spark.sql.adaptive.enabled": "false",
+}
+# A local job is mostly start-up: compiling for peak speed would cost more than it saves (JVM time 23 s, so 14 s).
+_LOCAL_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+DELTA_SETTINGS = {
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    "spark.sql.session.timeZone": "UTC",
+    # A photo is up to some MB: small batches bound the memory of a Python worker, and of the reader before it.
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "64",
+    "spark.sql.parquet.columnarReaderBatchSize": "128",
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+    "spark.speculation": "false",
+}
+
+
+_ready_at: list[float] = []
+
+
+def session_ready_at() -> float | None:
+    """time.monotonic() when this process's session was up, or None: what came before is start-up, not work."""
+    return _ready_at[0] if _ready_at else None
+
+
+def open_session(name: str, *, s3: bool = False, settings: dict[str, str] | None = None) -> SparkSession:
+    """A session for one job. Under spark-submit (SHOPLENS_SPARK=cluster) the cluster's own settings and JARs stand."""
+    builder = SparkSession.builder.appName(name)
+    chosen = dict(DELTA_SETTINGS)
+    if os.environ.get("SHOPLENS_SPARK", "local") != "cluster":
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+        cores = os.environ.get("SHOPLENS_CORES", "2")
+        master = os.environ.get("SPARK_MASTER", f"local[{cores}]")
+        builder = builder.master(master)
+        chosen |= LOCAL_SETTINGS | _jar_settings(master, local_jars(s3=s3))
+        chosen["spark.driver.extraJavaOptions"] = f"{_LOCAL_JVM} {archive_options()}".rstrip()
+        if s3:
+            chosen |= _s3a_settings()
+    for key, value in (chosen | (settings or {})).items():
+        builder = builder.config(key, value)
+    session = builder.getOrCreate()
+    session.sparkContext.setLogLevel(os.environ.get("SHOPLENS_SPARK_LOG", "ERROR"))
+    if not _ready_at:
+        _ready_at.append(time.monotonic())
+    return session
+
+
+def broadcast_few(keys: DataFrame, rows: int) -> DataFrame:
+    """Keys of photos to join with: so few that every executor gets them, else the photos' bytes are shuffled to meet them."""
+    return F.broadcast(keys) if rows <= BROADCAST_ROWS_MAX else keys
+
+
+def hold_rows(rows: DataFrame, *, eager: bool = True) -> DataFrame:
+    """The rows cut off from how they were made, in memory or on scratch disks; on two executors where there are two, so
+    that one which is lost takes none with it."""
+    has_executors = not str(rows.sparkSession.sparkContext.master).startswith("local[")
+    level = StorageLevel.MEMORY_AND_DISK_2 if has_executors else StorageLevel.MEMORY_AND_DISK
+    return rows.localCheckpoint(eager, level)
+
+
+def _jar_settings(master: str, jars: list[str]) -> dict[str, str]:
+    """The driver's own class path where that is enough: `spark.jars` copies every JAR at each start."""
+    jvm_is_up = SparkContext._gateway is not None  # its class path cannot grow any more
+    if master.startswith("local[") and not jvm_is_up:
+        return {"spark.driver.extraClassPath": os.pathsep.join(jars)}
+    return {"spark.jars": ",".join(jars)}
+
+
+def _s3a_settings() -> dict[str, str]:
+    """S3A against AWS_ENDPOINT_URL, as boto3 reads it."""
+    settings = {"spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem"}
+    if endpoint := os.environ.get("AWS_ENDPOINT_URL_S3", os.environ.get("AWS_ENDPOINT_URL")):
+        settings |= {
+            "spark.hadoop.fs.s3a.endpoint": endpoint,
+            "spark.hadoop.fs.s3a.path.style.access": "true",
+            "spark.hadoop.fs.s3a.endpoint.region": os.environ.get("AWS_REGION", "us-east-1"),
+        }
+    return settings
