@@ -1,6 +1,7 @@
 """The WSGI app of one worker."""
 
 import atexit
+from contextlib import nullcontext
 
 from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
@@ -17,7 +18,7 @@ from online.api.problems import answer_problems
 from online.config import SearcherConfig
 from online.routes import add_search_routes, add_state_routes
 from online.searcher import assemble_searcher
-from online.snapshots.snapshot import EncoderLoader
+from online.snapshots.snapshot import EncoderLoader, WorkAside
 from online.telemetry.tracing import open_tracer
 
 
@@ -27,13 +28,14 @@ def create_app(
     *,
     watch: bool = True,
     tracer: Tracer | None = None,
+    work_aside: WorkAside = nullcontext,
 ) -> OpenAPI:
     """With `watch` it follows CURRENT; without, `extensions["searcher"]` is driven by hand. Spans go to `tracer`, or to
-    the collector that the configuration asks for.
+    the collector that the configuration asks for. A snapshot is made inside `work_aside()`.
 
     Raises Misconfigured where a setting is wrong. A store that does not answer is no error: it may come back.
     """
-    searcher = assemble_searcher(config, load_encoder)
+    searcher = assemble_searcher(config, load_encoder, work_aside)
     app = OpenAPI("online", info=Info(title="ShopLens", version="1"), doc_ui=False)
     app.extensions["searcher"] = searcher
     app.json.sort_keys = False  # type: ignore[attr-defined]

@@ -1,5 +1,6 @@
 """The searcher: its parts put together. Only `live.current` changes afterwards."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from online.api.problems import NOT_READY, ProblemRaised
 from online.config import SearcherConfig
 from online.query.cursors import Cursors
 from online.snapshots.host_cache import HostCache
-from online.snapshots.snapshot import EncoderLoader, Snapshot, SnapshotLoader
+from online.snapshots.snapshot import EncoderLoader, Snapshot, SnapshotLoader, WorkAside
 from online.snapshots.watcher import LiveSnapshot, Watcher
 from online.telemetry.events import EventSpool
 from online.telemetry.metrics import SearcherMetrics
@@ -39,7 +40,9 @@ class Searcher:
         return current
 
 
-def assemble_searcher(config: SearcherConfig, load_encoder: EncoderLoader | None = None) -> Searcher:
+def assemble_searcher(
+    config: SearcherConfig, load_encoder: EncoderLoader | None = None, work_aside: WorkAside = nullcontext
+) -> Searcher:
     """Nothing is read yet: call `watcher.look` or `watcher.start`. The encoder is ONNX Runtime unless one is given."""
     store = open_store(config.store_uri)
     metrics, live = SearcherMetrics(config.metrics_folder), LiveSnapshot()
@@ -50,7 +53,7 @@ def assemble_searcher(config: SearcherConfig, load_encoder: EncoderLoader | None
         on_lost=metrics.events_lost.inc,
     )
     loader = SnapshotLoader(
-        HostCache(store, config.cache_folder, config.builds_kept), load_encoder or _onnx_loader(config)
+        HostCache(store, config.cache_folder, config.builds_kept), load_encoder or _onnx_loader(config), work_aside
     )
     watcher = Watcher(
         store, loader, live, metrics, poll_interval_s=config.poll_interval_s, after_look=spool.close_if_due

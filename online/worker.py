@@ -7,14 +7,17 @@ All workers wake for a new connection, and the first to answer has it for as lon
 worker, whose searches wait for one interpreter, beside another worker that has nothing to do. Here the workers of a host
 see each other's load (`WorkLoads`). One with more of it than another takes a new connection a moment later, so that the
 other is there first, and one that answers at least two requests more closes a kept connection after its answer, as HTTP
-lets it: the client comes back to an idle one.
+lets it: the client comes back to an idle one. So it does with a worker that makes a new snapshot (`work_aside`).
 """
 
 import mmap
 import socket
 import ssl
+import sys
+import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 from gunicorn.glogging import Logger
@@ -23,6 +26,12 @@ from gunicorn.workers.gthread import ThreadWorker
 HEAD_START_S = 0.001
 """For each request that a worker answers more than another, up to as many as it has threads, it leaves others so long to
 take a new connection; half as long where it answers as many, or only keeps more connections."""
+
+WORK_ASIDE = 2
+"""As how many requests counts what a worker does beside them: enough for it to close a kept connection."""
+
+SWITCH_INTERVAL_S = 0.0005
+"""How long such work keeps the interpreter from a request that waits for it; Python's own is ten times as much."""
 
 _PLACES, _LARGEST = 256, 0xFFFE
 
@@ -57,6 +66,7 @@ class WorkLoads:
 
 
 WORK_LOADS = WorkLoads()
+_telling = threading.Lock()
 
 
 class QuietLogger(Logger):  # type: ignore[misc]
@@ -75,6 +85,8 @@ class ThreadedWorker(ThreadWorker):  # type: ignore[misc]
     wsgi: Any
     place = _PLACES  # among the workers of its master; given before the fork
     answering = 0  # changed by the main thread alone
+    aside = 0  # work beside requests, counted as so many; changed by the thread that does it
+    running: "ThreadedWorker | None" = None  # the worker that this process is
 
     def accept(self, listener: socket.socket) -> None:
         least, own = WORK_LOADS.least(), self._load()
@@ -107,7 +119,7 @@ class ThreadedWorker(ThreadWorker):  # type: ignore[misc]
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         least = WORK_LOADS.least()
-        if least is not None and self.answering > least.answering + 1:
+        if least is not None and self._load().answering > least.answering + 1:
             req.force_close()
         try:
             return super().handle_request(req, conn)
@@ -118,6 +130,7 @@ class ThreadedWorker(ThreadWorker):  # type: ignore[misc]
         """gunicorn sends an answer's head and its body apart: two packets, and two turns of the client. Here they wait
         for each other; not before the app has answered, as a client may wait for leave to send the rest of its body.
         """
+        ThreadedWorker.running = self
         super().load_wsgi()
         app = self.wsgi
 
@@ -139,11 +152,32 @@ class ThreadedWorker(ThreadWorker):  # type: ignore[misc]
         self.alive = self.alive and super().is_parent_alive()
         return self.alive
 
+    def load_aside(self, requests: int) -> None:
+        """Count work beside requests as so many more of them (fewer, below 0)."""
+        self.aside += requests
+        self._tell()
+
     def _load(self) -> Load:
-        return Load(self.answering, self.nr_conns)
+        return Load(self.answering + self.aside, self.nr_conns)
 
     def _tell(self) -> None:
-        WORK_LOADS.write(self.place, self._load() if self._accepting else None)
+        with _telling:  # two threads may: what is older must not be written last
+            WORK_LOADS.write(self.place, self._load() if self._accepting else None)
+
+
+@contextmanager
+def work_aside() -> Iterator[None]:
+    """What this worker does meanwhile counts as requests that it answers, and lets go of the interpreter more often."""
+    interval_s, worker = sys.getswitchinterval(), ThreadedWorker.running
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    if worker is not None:  # else another server's
+        worker.load_aside(WORK_ASIDE)
+    try:
+        yield
+    finally:
+        if worker is not None:
+            worker.load_aside(-WORK_ASIDE)
+        sys.setswitchinterval(interval_s)
 
 
 def _is_closed(connection: socket.socket) -> bool:

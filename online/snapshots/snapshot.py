@@ -30,6 +30,9 @@ from schemas.manifest import Manifest
 from schemas.pointer import Pointer
 
 EncoderLoader = Callable[[Path], Encoder]
+WorkAside = Callable[[], contextlib.AbstractContextManager[None]]
+"""Entered while a snapshot is made beside the requests of the same process."""
+
 WARM_CANDIDATES = 500
 DAY_S = 86_400
 
@@ -90,8 +93,10 @@ class Snapshot:
 class SnapshotLoader:
     """Makes the snapshot that a pointer names."""
 
-    def __init__(self, cache: HostCache, load_encoder: EncoderLoader) -> None:
-        self._cache, self._load_encoder = cache, load_encoder
+    def __init__(
+        self, cache: HostCache, load_encoder: EncoderLoader, work_aside: WorkAside = contextlib.nullcontext
+    ) -> None:
+        self._cache, self._load_encoder, self._work_aside = cache, load_encoder, work_aside
 
     def load(self, pointer: Pointer, live: Snapshot | None = None) -> Snapshot:
         """Download, verify, open and warm. What did not change is taken over from `live`: its base, when only the delta
@@ -112,11 +117,12 @@ class SnapshotLoader:
         return snapshot
 
     def _load_delta(self, pointer: Pointer, live: Snapshot) -> Snapshot:
-        """Another delta over the base that is open, with the encoder that is loaded."""
-        with self._cache.locked():
+        """Another delta over the base that is open, with the encoder that is loaded. One worker of a host at a time, so
+        that the others have time for requests."""
+        with self._cache.locked(), self._work_aside():
             delta = self._open_delta(pointer, live.base.segment.manifest)
-        snapshot = Snapshot.of(pointer, live.encoder, live.preprocessing, live.base, delta)
-        ask_golden_queries(snapshot.base.golden, snapshot.view, snapshot.catalog)
+            snapshot = Snapshot.of(pointer, live.encoder, live.preprocessing, live.base, delta)
+            ask_golden_queries(snapshot.base.golden, snapshot.view, snapshot.catalog)
         return snapshot
 
     def _load_base(self, pointer: Pointer, live: Snapshot | None) -> Snapshot:
@@ -128,15 +134,16 @@ class SnapshotLoader:
             golden = GoldenQueries.read(build_folder, segment.manifest)
         bundle = read_bundle(model_folder)
         check_model(bundle, segment.manifest)
-        if live is not None and live.encoder.fingerprint == bundle.fingerprint:
-            encoder = live.encoder
-        else:
-            encoder = self._load_encoder(model_folder)
-        check_text_vectors(encoder, golden.text)
-        base = Base.of(segment, golden)
-        snapshot = Snapshot.of(pointer, encoder, bundle.preprocessing, base, delta)
-        warm(snapshot)
-        ask_golden_queries(golden, snapshot.view, snapshot.catalog)
+        with self._work_aside():
+            if live is not None and live.encoder.fingerprint == bundle.fingerprint:
+                encoder = live.encoder
+            else:
+                encoder = self._load_encoder(model_folder)
+            check_text_vectors(encoder, golden.text)
+            base = Base.of(segment, golden)
+            snapshot = Snapshot.of(pointer, encoder, bundle.preprocessing, base, delta)
+            warm(snapshot)
+            ask_golden_queries(golden, snapshot.view, snapshot.catalog)
         return snapshot
 
     def _open_delta(self, pointer: Pointer, base: Manifest) -> Delta | None:

@@ -3,6 +3,7 @@
 import os
 import selectors
 import socket
+import sys
 from collections import deque
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 from gunicorn.workers.gthread import ThreadWorker
 
-from online.worker import HEAD_START_S, Load, ThreadedWorker, WorkLoads
+from online.worker import HEAD_START_S, SWITCH_INTERVAL_S, WORK_ASIDE, Load, ThreadedWorker, WorkLoads, work_aside
 
 
 @pytest.fixture
@@ -122,6 +123,53 @@ def test_a_kept_connection_is_let_go_where_another_worker_answers_two_fewer(
     assert answer(worker_that_answers(mine, place=1)) is closes
 
 
+def test_a_worker_that_makes_a_snapshot_sends_its_clients_to_one_that_does_not(
+    calls: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker_that_answers(0, place=0)
+    making = worker_that_answers(1, place=1)
+    monkeypatch.setattr(ThreadedWorker, "running", making)
+    with work_aside():
+        assert answer(making)
+        making.accept(socket.socket())
+    assert not answer(making)
+    assert calls == [HEAD_START_S * (1 + WORK_ASIDE), "accepted"]
+
+
+def test_a_worker_that_fails_to_make_a_snapshot_is_idle_again(
+    calls: list[object], loads: WorkLoads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ThreadedWorker, "running", worker_that_answers(0, place=0))
+    noted = []
+
+    def fail() -> None:
+        with work_aside():
+            noted.append(loads.least())
+            raise ValueError("damaged")
+
+    with pytest.raises(ValueError, match="damaged"):
+        fail()
+    assert (noted, loads.least()) == ([Load(WORK_ASIDE, 0)], Load(0, 0))
+
+
+def test_nobody_is_sent_away_where_all_workers_make_a_snapshot(
+    calls: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker_that_answers(0, place=0).load_aside(WORK_ASIDE)
+    making = worker_that_answers(1, place=1)
+    monkeypatch.setattr(ThreadedWorker, "running", making)
+    with work_aside():
+        assert not answer(making)
+
+
+def test_a_snapshot_is_made_with_short_turns_of_the_interpreter_and_another_server_has_no_worker() -> None:
+    assert ThreadedWorker.running is None
+    before = sys.getswitchinterval()
+    with work_aside():
+        assert sys.getswitchinterval() == pytest.approx(SWITCH_INTERVAL_S)
+    assert sys.getswitchinterval() == pytest.approx(before)
+
+
 @pytest.mark.parametrize("closes", [True, False])
 def test_a_kept_connection_that_its_client_closed_takes_no_thread(
     calls: list[object], loads: WorkLoads, monkeypatch: pytest.MonkeyPatch, closes: bool
@@ -153,6 +201,7 @@ def test_an_answers_head_and_body_leave_together_and_nothing_waits_before_the_ap
     def handle(self: ThreadedWorker, req: object, conn: Any) -> None:
         calls.append(self.wsgi({"gunicorn.socket": conn.sock}, None))
 
+    monkeypatch.setattr(ThreadedWorker, "running", None)
     monkeypatch.setattr(ThreadWorker, "load_wsgi", lambda self: setattr(self, "wsgi", app))
     monkeypatch.setattr(ThreadWorker, "handle_request", handle)
     worker = worker_that_answers(1, place=0)

@@ -3,7 +3,8 @@
 import hashlib
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -233,6 +234,26 @@ def start_worker(config: SearcherConfig) -> Searcher:
     searcher = assemble_searcher(config, lambda folder: MeanColourEncoder())
     searcher.watcher.look()
     return searcher
+
+
+def test_bases_and_deltas_are_made_aside_and_a_look_that_finds_nothing_new_is_not(
+    config: SearcherConfig, store: FolderStore, searcher: Searcher, tmp_path: Path
+) -> None:
+    happened: list[str] = []
+
+    @contextmanager
+    def aside() -> Iterator[None]:
+        happened.append("begins")
+        yield
+        happened.append("ends")
+
+    worker = assemble_searcher(config, lambda folder: MeanColourEncoder(), aside)
+    assert worker.watcher.look() is Look.SWAPPED
+    assert happened == ["begins", "ends"]
+    point_at(store, "b1", 2, delta_id=put_delta(store, tmp_path, SHOP[1:]).delta_id)
+    assert worker.watcher.look() is Look.SWAPPED
+    assert worker.watcher.look() is Look.UNCHANGED
+    assert happened == ["begins", "ends"] * 2
 
 
 def test_a_worker_that_starts_while_current_is_bad_serves_what_the_host_served(
