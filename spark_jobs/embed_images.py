@@ -30,7 +30,7 @@ from spark_jobs.embedding.photo_batches import ENCODED_DDL, EncodePhotos, ModelS
 from spark_jobs.lake.few_photos import take_photos
 from spark_jobs.lake.tables import Lake, retry_conflicts
 from spark_jobs.running.job import JobContext, job_parser, run_job
-from spark_jobs.running.session import hold_rows, open_session
+from spark_jobs.running.session import broadcast_few, hold_rows, open_session
 from spark_jobs.running.worker_errors import worker_errors
 
 JOB = "embed_images"
@@ -51,19 +51,24 @@ class Sources:
     images: DataFrame
 
 
-def shown_photos(sources: Sources) -> DataFrame:
-    """(content_sha256) of accepted photos that a live product shows, each once."""
-    live = sources.products.where(~F.col("deleted")).select("product_id")
-    urls = sources.product_images.join(live, "product_id", "left_semi").select("url")
-    fetched = sources.fetches.where(F.col("content_sha256").isNotNull()).select("url", "content_sha256")
-    accepted = sources.images.where(F.col("verdict") == "accepted").select("content_sha256")
-    shown = fetched.join(urls, "url", "left_semi").select("content_sha256").distinct()
-    return shown.join(accepted, "content_sha256", "left_semi")
-
-
 def pending_photos(sources: Sources, embedded: DataFrame) -> DataFrame:
-    """Of the shown photos, those that the model's table lacks."""
-    return shown_photos(sources).join(embedded.select("content_sha256"), "content_sha256", "left_anti")
+    """(content_sha256) of accepted photos that a live product shows, each once, and that the model's table lacks.
+
+    Photos without a vector are looked for first: on most runs they are few, and only their links and products are then
+    joined.
+    """
+    accepted = sources.images.where(F.col("verdict") == "accepted").select("content_sha256")
+    lacking = accepted.join(embedded.select("content_sha256"), "content_sha256", "left_anti")
+    fetched = _with_few(sources.fetches.select("url", "content_sha256"), lacking, "content_sha256")
+    linked = _with_few(sources.product_images.select("url", "product_id"), fetched, "url")
+    live = _with_few(sources.products.where(~F.col("deleted")).select("product_id"), linked, "product_id")
+    return live.select("content_sha256").distinct()
+
+
+def _with_few(rows: DataFrame, found: DataFrame, key: str) -> DataFrame:
+    """The rows joined with what was found so far; not shuffled where that is little."""
+    held = hold_rows(found)
+    return rows.join(broadcast_few(held, held.count()), key)
 
 
 def encode_photos(photos: DataFrame, source: ModelSource, *, partitions: int) -> DataFrame:

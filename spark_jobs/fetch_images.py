@@ -31,7 +31,7 @@ from spark_jobs.fetch.photo_rows import SetRules, checked_photos, decide_photos,
 from spark_jobs.fetch.safety import NONE, SafetyCheck
 from spark_jobs.fetch.settings import FetchSettings
 from spark_jobs.fetch.staging import Staging, run_name
-from spark_jobs.fetch.work import live_links, select_orders, select_redriven_orders
+from spark_jobs.fetch.work import known_links, live_links, select_orders, select_redriven_orders
 from spark_jobs.lake.tables import Lake, retry_conflicts
 from spark_jobs.running.job import JobContext, job_parser, run_job
 from spark_jobs.running.session import broadcast_few, hold_rows, open_session
@@ -60,13 +60,13 @@ def fetch_images(context: JobContext, arguments: argparse.Namespace) -> Receipt:
     lake = Lake(spark, context.lake)
     as_of = parse_time(context.as_of)
     staging = Staging(spark, lake.root, run_name(context.dag, context.interval.key, as_of))
-    links = live_links(lake.read(PRODUCTS), lake.read(PRODUCT_IMAGES)).persist()
     ledger, photos = lake.read(IMAGE_FETCHES), lake.read(IMAGES).drop("stored")
+    # Checkpointed, not cached: Spark computes what it cached of a table anew when the table is written.
+    known = hold_rows(known_links(live_links(lake.read(PRODUCTS), lake.read(PRODUCT_IMAGES)), ledger))
     try:
-        outcomes = look_at_links(staging, links, ledger, photos, run, as_of)
+        outcomes = look_at_links(staging, known, ledger, photos, run, as_of)
         counts, came = _counts(outcomes)
-        # Checkpointed, not cached: Spark computes what it cached of a table anew when the table is written.
-        shown = hold_rows(shown_photos(links, ledger, outcomes), eager=False)
+        shown = hold_rows(shown_photos(known, outcomes, counts["looked_at"]), eager=False)
         replaces = bool(run.redrive_reasons)
         checked = checked_photos(outcomes) if outcomes is not None and came else None
         decided = hold_rows(decide_photos(photos, checked, shown, run.set_rules, replaces=replaces), eager=False)
@@ -75,7 +75,6 @@ def fetch_images(context: JobContext, arguments: argparse.Namespace) -> Receipt:
             record_ledger(lake, outcomes)
         counts |= _standing(shown, decided)
     finally:
-        links.unpersist()
         staging.remove()
     bad, total = counts["links_without_photo"], counts["links"]
     if bad > run.bad_share_max * total:
@@ -86,13 +85,13 @@ def fetch_images(context: JobContext, arguments: argparse.Namespace) -> Receipt:
 
 
 def look_at_links(
-    staging: Staging, links: DataFrame, ledger: DataFrame, photos: DataFrame, run: FetchRun, as_of: datetime
+    staging: Staging, known: DataFrame, ledger: DataFrame, photos: DataFrame, run: FetchRun, as_of: datetime
 ) -> DataFrame | None:
     """Fetch and check what is due. Returns one row a link, as they lie in the staging folder; None where nothing is due."""
     if run.redrive_reasons:
-        orders = select_redriven_orders(links, ledger, photos, run.redrive_reasons)
+        orders = select_redriven_orders(known, ledger, photos, run.redrive_reasons)
     else:
-        orders = select_orders(links, ledger, as_of)
+        orders = select_orders(known, ledger, as_of)
     orders = hold_rows(orders, eager=False)
     if not orders.count():
         return None

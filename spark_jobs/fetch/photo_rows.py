@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 from schemas.reasons import PhotoReason
 from spark_jobs.fetch.photo_checks import ACCEPTED, REJECTED
 from spark_jobs.fetch.whole_set import near_duplicates, placeholder_hashes
-from spark_jobs.running.session import hold_rows
+from spark_jobs.running.session import broadcast_few, hold_rows
 
 
 @dataclass(frozen=True)
@@ -26,19 +26,18 @@ def checked_photos(outcomes: DataFrame) -> DataFrame:
     return checked.groupBy("content_sha256").agg(first).select("content_sha256", "first.*")
 
 
-def shown_photos(links: DataFrame, ledger: DataFrame, outcomes: DataFrame | None) -> DataFrame:
-    """(url, group_id, title, content_sha256): live links, and the content they will have once the run is recorded."""
+def shown_photos(known: DataFrame, outcomes: DataFrame | None, looked_at: int) -> DataFrame:
+    """(url, group_id, title, content_sha256): live links, and the content they will have once the run is recorded.
+
+    known (…, content_sha256) are the links with what the ledger says of them, outcomes one row for each `looked_at`.
+    """
+    before = known.select("url", "group_id", "title", "content_sha256")
     if outcomes is None:
-        before = ledger.select("url", "content_sha256")
-        return links.select("url", "group_id", "title").join(before, "url", "left")
-    looked_at = outcomes.select("url", F.col("content_sha256").alias("new"), F.lit(True).alias("looked_at"))
-    before = ledger.select("url", F.col("content_sha256").alias("old"))
-    content = F.when(F.col("looked_at"), F.col("new")).otherwise(F.col("old"))
-    return (
-        links.select("url", "group_id", "title")
-        .join(before, "url", "left")
-        .join(looked_at, "url", "left")
-        .select("url", "group_id", "title", content.alias("content_sha256"))
+        return before
+    after = outcomes.select("url", F.col("content_sha256").alias("new"), F.lit(True).alias("looked_at"))
+    content = F.when(F.col("looked_at"), F.col("new")).otherwise(F.col("content_sha256"))
+    return before.join(broadcast_few(after, looked_at), "url", "left").select(
+        "url", "group_id", "title", content.alias("content_sha256")
     )
 
 

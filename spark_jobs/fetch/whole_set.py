@@ -5,6 +5,8 @@ from itertools import pairwise
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from spark_jobs.running.session import broadcast_few, hold_rows
+
 HASH_BITS = 64
 
 
@@ -13,7 +15,13 @@ def placeholder_hashes(shown: DataFrame, photos: DataFrame, products_max: int) -
 
     shown (group_id, title, content_sha256) are the live links, photos (content_sha256, phash) those that pass alone.
     """
-    on_designs = shown.join(photos.select("content_sha256", "phash"), "content_sha256")
+    # Nearly every picture has few links at all: designs, which cost more, are counted for the others only.
+    links_of = shown.groupBy("content_sha256").agg(F.count("*").alias("links"))
+    by_hash = photos.join(links_of, "content_sha256").groupBy("phash").agg(F.sum("links").alias("links"))
+    often_shown = hold_rows(by_hash.where(F.col("links") > products_max))
+    rows = often_shown.agg(F.sum("links").alias("links")).collect()[0]["links"] or 0
+    suspects = photos.join(broadcast_few(often_shown.select("phash"), rows), "phash")
+    on_designs = shown.join(broadcast_few(suspects.select("content_sha256", "phash"), rows), "content_sha256")
     designs = F.least(F.countDistinct("group_id"), F.countDistinct(F.coalesce("title", "group_id")))
     counted = on_designs.groupBy("phash").agg(designs.alias("designs"))
     return counted.where(F.col("designs") > products_max).select("phash")
@@ -26,8 +34,8 @@ def near_duplicates(photos: DataFrame, fresh: DataFrame, distance_max: int) -> D
     is itself the smallest has no row. With at most d differing bits, one of d + 1 bands of the hash is equal: pairs
     meet there, so that not all are compared. Source: Manku et al. 2007, section 3.
     """
-    every, new = _smallest_by_hash(photos), _smallest_by_hash(fresh)
-    pairs = _close_pairs(new, every, distance_max)
+    every, new = _smallest_by_hash(photos), broadcast_few(_smallest_by_hash(fresh), fresh.count())
+    pairs = hold_rows(_close_pairs(new, every, distance_max), eager=False)  # read twice
     both_ways = pairs.unionByName(pairs.select(F.col("other").alias("phash"), F.col("phash").alias("other"),
                                                F.col("first").alias("other_first"), F.col("other_first").alias("first")))  # fmt: skip
     originals = both_ways.groupBy("phash").agg(F.min("other_first").alias("original"))

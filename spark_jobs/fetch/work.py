@@ -8,9 +8,10 @@ from pyspark.sql import functions as F
 
 from spark_jobs.fetch.lanes import Division
 from spark_jobs.fetch.ledger import CYCLE_DAYS, FAILED, OK
-from spark_jobs.fetch.outcomes import ORDER_SCHEMA, PREVIOUS_FIELDS
+from spark_jobs.fetch.outcomes import ORDER_SCHEMA
 from spark_jobs.fetch.partition import PlannedPartition
 from spark_jobs.fetch.photo_checks import REJECTED
+from spark_jobs.running.session import broadcast_few, hold_rows
 
 ORDER_COLUMNS = tuple(ORDER_SCHEMA.names)
 ORDER_DDL = (
@@ -20,6 +21,7 @@ ORDER_DDL = (
 )
 """ORDER_SCHEMA in Spark's words."""
 
+_DECIDING = ("status", "reason", "next_try_at", "fetched_as_of", "content_sha256")
 _SECONDS_A_DAY = 86_400
 _KEYS_TRIED_FOR_EACH_PARTITION = 64
 
@@ -32,26 +34,32 @@ def live_links(products: DataFrame, product_images: DataFrame) -> DataFrame:
     return product_images.select("product_id", "url").join(live, "product_id").drop("product_id")
 
 
-def select_orders(links: DataFrame, ledger: DataFrame, as_of: datetime) -> DataFrame:
+def known_links(links: DataFrame, ledger: DataFrame) -> DataFrame:
+    """The links with what of the ledger decides about them; nulls where it has none of it."""
+    return links.join(ledger.select("url", *_DECIDING), "url", "left")
+
+
+def select_orders(known: DataFrame, ledger: DataFrame, as_of: datetime) -> DataFrame:
     """Work orders (ORDER_COLUMNS) for links that are new, whose product changed, whose next try or day has come."""
-    known = _links_with_ledger(links, ledger)
     looked_at, now = F.col("fetched_as_of"), F.lit(as_of)
     is_new = F.col("status").isNull()
     product_changed = (F.col("changed_at") > looked_at) & (F.col("changed_at") <= now)
     is_failing = F.col("status") == FAILED
     next_try_came = is_failing & (F.col("next_try_at") <= now)
     day_came = ~is_failing & (_turns(now) > _turns(looked_at))
-    return _orders(known.where(is_new | product_changed | next_try_came | day_came), from_scratch=F.lit(False))
+    due = known.where(is_new | product_changed | next_try_came | day_came)
+    return _orders(due.select("url", F.lit(False).alias("from_scratch")), ledger)
 
 
-def select_redriven_orders(links: DataFrame, ledger: DataFrame, photos: DataFrame, reasons: Sequence[str]) -> DataFrame:
+def select_redriven_orders(known: DataFrame, ledger: DataFrame, photos: DataFrame, reasons: Sequence[str]) -> DataFrame:
     """Work orders for just the links that failed with one of the reasons, or whose photo was rejected with one."""
     rejected = photos.where((F.col("verdict") == REJECTED) & F.col("reason").isin(*reasons))
     contents = rejected.select("content_sha256", F.lit(True).alias("photo_failed"))
-    known = _links_with_ledger(links, ledger).join(contents, "content_sha256", "left")
+    joined = known.join(contents, "content_sha256", "left")
     link_failed = (F.col("status") != OK) & F.col("reason").isin(*reasons)
     photo_failed = F.col("photo_failed").isNotNull()
-    return _orders(known.where(link_failed | photo_failed), from_scratch=photo_failed)
+    due = joined.where(link_failed | photo_failed)
+    return _orders(due.select("url", photo_failed.alias("from_scratch")), ledger)
 
 
 def moved_orders(orders: DataFrame, outcomes: DataFrame) -> DataFrame:
@@ -82,16 +90,12 @@ def partition_keys(spark: SparkSession, partitions: int) -> list[int]:
     return [by_partition[number] for number in range(partitions)]
 
 
-def _links_with_ledger(links: DataFrame, ledger: DataFrame) -> DataFrame:
-    """One row a link, with its newest product change and its ledger row if it has one."""
-    return links.groupBy("url").agg(F.max("changed_at").alias("changed_at")).join(ledger, "url", "left")
-
-
-def _orders(known: DataFrame, *, from_scratch: Column) -> DataFrame:
+def _orders(due: DataFrame, ledger: DataFrame) -> DataFrame:
+    """One order for each link of `due` (url, from_scratch), with its ledger row if it has one."""
+    once = hold_rows(due.distinct())
+    rows = ledger.join(broadcast_few(once.select("url"), once.count()), "url", "left_semi")
     new = {"place": F.col("url"), "hops": F.lit(0), "requests": F.lit(0), "partition": F.lit(0)}
-    previous = {name: F.col(name) for name, _ in PREVIOUS_FIELDS}
-    columns = {"url": F.col("url"), **new, "from_scratch": from_scratch, **previous}
-    return known.select(*(columns[name].alias(name) for name in ORDER_COLUMNS))
+    return once.join(rows, "url", "left").withColumns(new).select(*ORDER_COLUMNS)
 
 
 def _turns(moment: Column) -> Column:

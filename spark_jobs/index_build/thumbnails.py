@@ -1,6 +1,6 @@
 """The photos for tiles: small JPEGs under images/, named by content, written once each by the executors."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
@@ -12,6 +12,8 @@ from schemas.manifest import thumbnail_key
 from spark_jobs.lake.few_photos import take_photos
 
 _PARTITIONS_MAX = 64
+_ASKED_FOR_MAX = 8_192
+"""Up to so many are asked for one by one, some 32 a folder: to list what a shop of millions has takes longer."""
 
 
 def write_thumbnails(image_ids: DataFrame, images: DataFrame, store: ObjectStore) -> tuple[int, int]:
@@ -20,11 +22,13 @@ def write_thumbnails(image_ids: DataFrame, images: DataFrame, store: ObjectStore
     Names are compared before any photo is read, so a night without new photos reads none.
     """
     wanted = image_ids.select(F.col("image_id").alias("content_sha256")).distinct()
-    # Each task lists whole folders (the first two digits) instead of asking for every object.
+    total = wanted.count()
+    # Each task lists whole folders (the first two digits) where that spares it asking for every object.
     grouped = wanted.repartition(_partitions(image_ids), F.substring("content_sha256", 1, 2))
-    absent = grouped.mapInArrow(_absent_from(store.uri), "content_sha256 STRING").persist()
+    looks = _not_listed if total > _ASKED_FOR_MAX else _not_found
+    absent = grouped.mapInArrow(_absent_from(store.uri, looks), "content_sha256 STRING").persist()
     try:
-        missing, total = absent.count(), wanted.count()
+        missing = absent.count()
         if missing:
             # The bytes of the others are neither read nor shuffled.
             stored = take_photos(images, absent, missing)
@@ -44,18 +48,30 @@ def _partitions(rows: DataFrame) -> int:
     return min(_PARTITIONS_MAX, 2 * rows.sparkSession.sparkContext.defaultParallelism)
 
 
-def _absent_from(store_uri: str):  # type: ignore[no-untyped-def]
+def _absent_from(store_uri: str, looks: Callable[[ObjectStore], Callable[[str], bool]]):  # type: ignore[no-untyped-def]
     def absent(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        store = open_store(store_uri)
-        listed: dict[str, set[str]] = {}
+        is_absent = looks(open_store(store_uri))
         for batch in batches:
-            ids = batch.column("content_sha256").to_pylist()
-            for digits in {content[:2] for content in ids} - listed.keys():
-                listed[digits] = set(store.keys(f"images/{digits}/"))
-            missing = [content for content in ids if thumbnail_key(content) not in listed[content[:2]]]
+            missing = [content for content in batch.column("content_sha256").to_pylist() if is_absent(content)]
             yield pa.record_batch({"content_sha256": pa.array(missing, pa.string())})
 
     return absent
+
+
+def _not_found(store: ObjectStore) -> Callable[[str], bool]:
+    return lambda content: store.size(thumbnail_key(content)) is None
+
+
+def _not_listed(store: ObjectStore) -> Callable[[str], bool]:
+    listed: dict[str, set[str]] = {}
+
+    def is_absent(content: str) -> bool:
+        digits = content[:2]
+        if digits not in listed:
+            listed[digits] = set(store.keys(f"images/{digits}/"))
+        return thumbnail_key(content) not in listed[digits]
+
+    return is_absent
 
 
 def _writer(store_uri: str):  # type: ignore[no-untyped-def]

@@ -16,6 +16,7 @@ from spark_jobs.index_build.rows import as_stored
 from spark_jobs.index_build.source_rows import Sources, item_rows, product_photos
 from spark_jobs.index_delta.changed_products import rows_with
 from spark_jobs.index_delta.comparison import Comparison, combine, compare_items
+from spark_jobs.lake.few_photos import KEY, take_photos
 
 PART_PRODUCTS = 100_000
 """Products whose rows are on the driver at a time: some 100 MB."""
@@ -70,7 +71,9 @@ def read_new_vectors(new: pa.Table, vectors: DataFrame, dimension: int) -> NewVe
     """The vectors of new rows, and of no others. A row whose photo has none yet is left for the next run, as in a build."""
     if not new.num_rows:
         return NewVectors(new, np.empty((0, dimension), np.float16), ())
-    wanted = rows_with(vectors, "content_sha256", set(new.column("image_id").to_pylist()))
+    contents = new.column("image_id").unique()
+    keys = vectors.sparkSession.createDataFrame(pa.table({KEY: contents}))
+    wanted = take_photos(vectors, keys, len(contents))  # vectors are nearly all of the table
     stored = wanted.mapInArrow(_stored_vectors, _VECTORS_DDL).toArrow()
     place_of = {content: place for place, content in enumerate(stored.column("content_sha256").to_pylist())}
     places = [place_of.get(content, -1) for content in new.column("image_id").to_pylist()]

@@ -1,8 +1,9 @@
-"""A few photos of many, with their bytes, read from just the files of the table that hold them.
+"""A few photos of many, with their bytes or vectors, read from just the files of the table that hold them.
 
-Bytes are nearly all of `images`, and a join reads those of every photo before it drops the ones that nobody asked for:
-at a million photos of 30 KB that is 30 GB each hour, for what a few hundred new products show. Keys are little. So the keys say
-which files the photos are in, and only these are read; new photos lie together in the files of the run that fetched them.
+Bytes are nearly all of `images`, as vectors are of `embeddings`, and a join reads those of every photo before it drops
+the ones that nobody asked for: at a million photos of 30 KB that is 30 GB each hour, for what a few hundred new products
+show. Keys are little. So the keys say which files the photos are in, and only these are read; new photos lie together in
+the files of the run that fetched them.
 """
 
 import logging
@@ -20,7 +21,7 @@ KEY = "content_sha256"
 
 
 def take_photos(images: DataFrame, keys: DataFrame, count: int) -> DataFrame:
-    """The rows of `images`, a table as `Lake.read` gives it, whose key is among the `count` rows of `keys`."""
+    """The rows of `images`, or of `embeddings`, as `Lake.read` gives them, whose key is among the `count` rows of `keys`."""
     if count > BROADCAST_ROWS_MAX:  # they are all over the table, or nearly are the table
         return images.join(keys, KEY, "left_semi")
     few = F.broadcast(keys.select(KEY))

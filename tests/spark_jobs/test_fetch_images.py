@@ -5,11 +5,10 @@ import io
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import combinations, product
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from PIL import Image
 from pyspark.sql import SparkSession
@@ -20,12 +19,10 @@ from schemas.tables import IMAGE_FETCHES, IMAGES
 from spark_jobs import fetch_images
 from spark_jobs.fetch.lanes import Division
 from spark_jobs.fetch.ledger import cycle_day, day_has_come
-from spark_jobs.fetch.measures import hamming_distance
 from spark_jobs.fetch.outcomes import ORDER_SCHEMA, OUTCOME_SCHEMA
 from spark_jobs.fetch.settings import FetchSettings
 from spark_jobs.fetch.staging import OUTCOME_DDL
-from spark_jobs.fetch.whole_set import near_duplicates
-from spark_jobs.fetch.work import ORDER_DDL, partition_keys, select_orders
+from spark_jobs.fetch.work import ORDER_DDL, known_links, partition_keys, select_orders
 from spark_jobs.lake.tables import Lake
 from tests.spark_jobs.fetch.fault_server import Exchange, FaultServer, Script
 from tests.spark_jobs.fetch.photos import encoded, photo, soft_picture
@@ -284,25 +281,6 @@ def test_too_many_bad_links_end_the_job_with_65_after_all_is_recorded(
     assert set(shop.outcomes().values()) == {None, FetchReason.HTTP_404, PhotoReason.TOO_SMALL}
 
 
-def test_near_duplicates_are_what_comparing_all_pairs_finds(spark: SparkSession) -> None:
-    draw = np.random.default_rng(3)
-    hashes = [int(value) for value in draw.integers(-(2**63), 2**63 - 1, 40)]
-    for value in hashes[:25]:
-        for flips in (1, 3, 4, 5):
-            bits = draw.choice(64, flips, replace=False)
-            mask = sum(1 << int(bit) for bit in bits)
-            changed = (value ^ mask) & (2**64 - 1)
-            hashes.append(changed - 2**64 if changed >= 2**63 else changed)
-    photos = [(f"c{number:03d}", value) for number, value in enumerate(hashes)]
-    expected: dict[str, str] = {}
-    for (one, first), (other, second) in combinations(photos, 2):
-        if hamming_distance(first, second) <= 4:
-            expected[other] = min(one, expected.get(other, one))
-    frame = spark.createDataFrame(photos, "content_sha256 string, phash bigint")
-    found = {row["content_sha256"]: row["original"] for row in near_duplicates(frame, frame, 4).collect()}
-    assert found == expected
-
-
 def test_links_are_chosen_by_the_same_day_in_spark_as_in_the_ledger(spark: SparkSession) -> None:
     nights = (1, 2, 17, 31, -3)
     urls = [f"https://shop.example/é{number}.jpg" for number in range(60)]
@@ -312,7 +290,7 @@ def test_links_are_chosen_by_the_same_day_in_spark_as_in_the_ledger(spark: Spark
     ledger = spark.createDataFrame(rows, columns)
     for night in nights:
         as_of = FIRST_NIGHT + night * ONE_DAY
-        chosen = {row["url"] for row in select_orders(links, ledger, as_of).collect()}
+        chosen = {row["url"] for row in select_orders(known_links(links, ledger), ledger, as_of).collect()}
         assert chosen == {url for url in urls if day_has_come(cycle_day(url), FIRST_NIGHT, as_of)}
 
 
