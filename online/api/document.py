@@ -1,5 +1,7 @@
 """The OpenAPI 3.1 document: what the decorators of the routes cannot say."""
 
+from copy import deepcopy
+from functools import cache
 from typing import Any
 
 from flask import Response
@@ -53,10 +55,15 @@ def _problem_response(status: int) -> dict[str, Any]:
     }
 
 
+@cache
+def _schema_of(model: type[BaseModel]) -> dict[str, Any]:
+    return model.model_json_schema(ref_template=_REF + "/{model}")
+
+
 def _schemas(*models: type[BaseModel]) -> dict[str, Any]:
     schemas: dict[str, Any] = {}
     for model in models:
-        schema = model.model_json_schema(ref_template=_REF + "/{model}")
+        schema = deepcopy(_schema_of(model))
         schemas.update(schema.pop("$defs", {}))
         schemas[model.__name__] = schema
     return schemas
