@@ -16,10 +16,8 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
 
 from schemas.errors import Misconfigured
-from schemas.intervals import parse_time
 from schemas.receipts import Receipt
 from spark_jobs import build_delta, embed_images, evaluate_delta, fetch_images, ingest_catalog, publish_deltas
 from spark_jobs.running.job import JobContext, job_parser, run_job
@@ -44,9 +42,8 @@ def apply_changes(context: JobContext, arguments: argparse.Namespace) -> Receipt
     parsed = {step: parse_step(step, arguments) for step in STEPS}  # a wrong argument ends the hour before it begins
     open_shared_session(context, arguments)
     receipts = {}
-    hour = replace(context, as_of=time_of_changes(context.as_of)) if arguments.mode == "changes" else context
     for step, (_, body) in STEPS.items():
-        receipts[step] = run_step(replace(hour, job=step), body, parsed[step])
+        receipts[step] = run_step(replace(context, job=step), body, parsed[step])
     published, built = receipts[publish_deltas.JOB], receipts[build_delta.JOB]
     return context.receipt(
         counts={
@@ -58,14 +55,6 @@ def apply_changes(context: JobContext, arguments: argparse.Namespace) -> Receipt
         figures={f"{step}_seconds": receipt.figures["seconds"] for step, receipt in receipts.items()},
         facts={**published.facts, "wants_rebuild": bool(built.facts.get("wants_rebuild"))},
     )
-
-
-def time_of_changes(as_of: str) -> str:
-    """Changes are dated a microsecond after the end of their interval, so that they come after a snapshot of that end.
-
-    A run that takes them is as late: else links of changed products would be looked at an hour later, or twice.
-    """
-    return (parse_time(as_of) + timedelta(microseconds=1)).isoformat()
 
 
 def run_step(context: JobContext, body: Body, arguments: argparse.Namespace) -> Receipt:

@@ -12,17 +12,18 @@ import ipaddress
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from schemas.errors import Misconfigured, TooManyBadRows
+from schemas.errors import Misconfigured, MissingReceipt, TooManyBadRows
 from schemas.intervals import parse_time
 from schemas.reasons import REDRIVABLE_REASONS
 from schemas.receipts import Receipt
 from schemas.tables import IMAGE_FETCHES, IMAGES, PRODUCT_IMAGES, PRODUCTS
+from spark_jobs.catalog.moments import Mode
 from spark_jobs.fetch.lanes import Division
 from spark_jobs.fetch.outcomes import PREVIOUS_FIELDS
 from spark_jobs.fetch.partition import FetchPartition
@@ -37,6 +38,7 @@ from spark_jobs.running.job import JobContext, job_parser, run_job
 from spark_jobs.running.session import broadcast_few, hold_rows, open_session
 
 JOB = "fetch_images"
+INGEST_JOB = "ingest_catalog"
 _OUTCOMES = ("fetched", "unchanged", "failed", "gave_up")
 
 
@@ -58,7 +60,7 @@ def fetch_images(context: JobContext, arguments: argparse.Namespace) -> Receipt:
     run.safety.open_scorer()  # a model that cannot be loaded ends the job here, not in a worker
     spark = open_session(JOB, s3=context.uses_s3)
     lake = Lake(spark, context.lake)
-    as_of = parse_time(context.as_of)
+    as_of = moment_of_looks(context)
     staging = Staging(spark, lake.root, run_name(context.dag, context.interval.key, as_of))
     ledger, photos = lake.read(IMAGE_FETCHES), lake.read(IMAGES).drop("stored")
     # Checkpointed, not cached: Spark computes what it cached of a table anew when the table is written.
@@ -82,6 +84,22 @@ def fetch_images(context: JobContext, arguments: argparse.Namespace) -> Receipt:
         raise TooManyBadRows(bad, total, run.bad_share_max, where, _count_reasons(lake, shown, decided))
     versions = {table.path: lake.version(table) for table in (IMAGE_FETCHES, IMAGES)}
     return context.receipt(counts=counts, table_versions=versions)
+
+
+def moment_of_looks(context: JobContext) -> datetime:
+    """When links are looked at: the time that the run was given, or the end of its interval.
+
+    A microsecond after that end where the run took changes, as these are dated: else the links of products that changed would be
+    looked at a run later, or twice.
+    """
+    as_of = parse_time(context.as_of)
+    if as_of != context.interval.end:
+        return as_of
+    try:
+        mode = context.receipt_of(INGEST_JOB).facts.get("mode")
+    except MissingReceipt:  # the job runs by itself
+        return as_of
+    return as_of + timedelta(microseconds=1) if mode == Mode.CHANGES else as_of
 
 
 def look_at_links(

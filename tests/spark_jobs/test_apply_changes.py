@@ -75,14 +75,6 @@ def test_each_job_is_told_what_it_would_be_told_by_itself(jobs: Jobs, tmp_path: 
     assert {context.interval.key for _, context, _ in jobs.ran} == {HOUR}
 
 
-def test_a_run_that_takes_changes_is_as_late_as_they_are(jobs: Jobs, tmp_path: Path) -> None:
-    run(tmp_path)
-    assert {context.as_of for _, context, _ in jobs.ran} == {"2026-01-31T03:00:00.000001+00:00"}
-    jobs.ran.clear()
-    run(tmp_path, "--mode", "snapshot")
-    assert {context.as_of for _, context, _ in jobs.ran} == {"2026-01-31T03:00:00+00:00"}
-
-
 def test_a_job_that_fails_ends_the_hour_with_its_code_and_leaves_the_receipts_before_it(
     jobs: Jobs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

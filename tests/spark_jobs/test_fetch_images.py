@@ -5,6 +5,7 @@ import io
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ import pytest
 from PIL import Image
 from pyspark.sql import SparkSession
 
+from retrieval.store.objects import FolderStore
+from schemas.intervals import DataInterval
 from schemas.reasons import FetchReason, PhotoReason
 from schemas.receipts import Receipt
 from schemas.tables import IMAGE_FETCHES, IMAGES
@@ -24,6 +27,7 @@ from spark_jobs.fetch.settings import FetchSettings
 from spark_jobs.fetch.staging import OUTCOME_DDL
 from spark_jobs.fetch.work import ORDER_DDL, known_links, partition_keys, select_orders
 from spark_jobs.lake.tables import Lake
+from spark_jobs.running.job import JobContext
 from tests.spark_jobs.fetch.fault_server import Exchange, FaultServer, Script
 from tests.spark_jobs.fetch.photos import encoded, photo, soft_picture
 from tests.spark_jobs.fetch.shop import FIRST_NIGHT, ONE_DAY, Shop
@@ -279,6 +283,45 @@ def test_too_many_bad_links_end_the_job_with_65_after_all_is_recorded(
     assert shop.fetch("--max-bad-share", "0.4") == 65
     assert "3 of 4 rows are bad, more than 40% (2 http_404, 1 too_small): see" in capsys.readouterr().err
     assert set(shop.outcomes().values()) == {None, FetchReason.HTTP_404, PhotoReason.TOO_SMALL}
+
+
+@pytest.mark.parametrize(("mode", "looks"), [("changes", [1, 0]), ("snapshot", [0, 0])])
+def test_links_of_what_changed_in_a_runs_own_changes_are_looked_at_in_that_run_and_once(
+    shop: Shop, server: FaultServer, mode: str, looks: list[int]
+) -> None:
+    """Changes are dated a microsecond after the end of their interval; a snapshot of that end has none of them."""
+    links = {"p": [server.on_photo("/p.jpg", photo(1))]}
+    shop.stock(links)
+    assert shop.fetch() == 0
+    shop.note_ingested(mode, night=1)
+    shop.stock(links, night=1, later=timedelta(microseconds=1))
+    looked_at = []
+    for _ in looks:
+        assert shop.fetch(night=1) == 0
+        looked_at.append(shop.counts(night=1)["looked_at"])
+    assert looked_at == looks
+
+
+@pytest.mark.parametrize(
+    ("mode", "given", "expected"),
+    [
+        ("changes", None, timedelta(microseconds=1)),
+        ("snapshot", None, timedelta()),
+        ("nothing", None, timedelta()),
+        (None, None, timedelta()),
+        ("changes", timedelta(hours=5), timedelta(hours=5)),
+    ],
+)
+def test_a_run_is_as_late_as_the_changes_it_took_unless_it_was_given_a_time(
+    shop: Shop, mode: str | None, given: timedelta | None, expected: timedelta
+) -> None:
+    if mode:
+        shop.note_ingested(mode, night=0)
+    interval = DataInterval(FIRST_NIGHT - ONE_DAY, FIRST_NIGHT)
+    as_of = (FIRST_NIGHT + (given or timedelta())).isoformat()
+    store = FolderStore(shop.folder / "store")
+    context = JobContext(job="fetch_images", lake="", store=store, dag="tests", interval=interval, as_of=as_of)
+    assert fetch_images.moment_of_looks(context) == FIRST_NIGHT + expected
 
 
 def test_links_are_chosen_by_the_same_day_in_spark_as_in_the_ledger(spark: SparkSession) -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from retrieval.store.objects import FolderStore
 from schemas.intervals import DataInterval
 from schemas.receipts import Receipt, receipt_key
 from schemas.tables import IMAGE_FETCHES, IMAGES, PRODUCT_IMAGES, PRODUCTS, Table
@@ -27,13 +28,15 @@ class Shop:
 
     def stock(
         self, links: Mapping[str, list[str]], *, night: int = 0, groups: Mapping[str, str] | None = None,
-        deleted: Sequence[str] = (), nights: Mapping[str, int] | None = None,
+        deleted: Sequence[str] = (), nights: Mapping[str, int] | None = None, later: timedelta = timedelta(),
     ) -> None:  # fmt: skip
-        """Let the catalog be these products, as a night's interval gave them; `nights` names the ones changed later."""
+        """Let the catalog be these products, as a night's interval gave them; `nights` names the ones changed later, and
+        `later` is how long after the end of the interval they are dated."""
         products = [
             {
                 "product_id": product, "title": f"title of {product}", "group_id": (groups or {}).get(product, product),
-                "source_interval": FIRST_NIGHT + (nights or {}).get(product, night) * ONE_DAY, "deleted": product in deleted,
+                "source_interval": FIRST_NIGHT + (nights or {}).get(product, night) * ONE_DAY + later,
+                "deleted": product in deleted,
             }
             for product in links
         ]  # fmt: skip
@@ -51,6 +54,14 @@ class Shop:
             ["--lake", self.lake.root, "--store", str(self.folder / "store"), "--dag", "tests",
              "--interval-start", (end - ONE_DAY).isoformat(), "--interval-end", end.isoformat(), *self.arguments, *more]
         )  # fmt: skip
+
+    def note_ingested(self, mode: str, night: int) -> None:
+        """The receipt that ingest_catalog leaves, as far as the fetch reads it."""
+        end = FIRST_NIGHT + night * ONE_DAY
+        receipt = Receipt("tests", "ingest_catalog", (end - ONE_DAY).isoformat(), end.isoformat(), facts={"mode": mode})
+        FolderStore(self.folder / "store").put(
+            receipt_key("tests", DataInterval(end - ONE_DAY, end).key, "ingest_catalog"), receipt.to_json()
+        )
 
     def counts(self, night: int = 0) -> dict[str, int]:
         """The receipt's counts."""
