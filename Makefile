@@ -96,7 +96,7 @@ test-fast: $(STAMPS) ## the fast tier: no JVM, no server
 	@mkdir -p test-output
 	beside() {
 	  local failed=
-	  $(PIPELINE)/pytest -q -m "not full" $(WITHOUT_TORCH) $(PYTEST_ARGUMENTS) > test-output/fast-retrieval.log 2>&1 & retrieval=$$!
+	  $(PIPELINE)/pytest -q -m "not full and not gpu and not aws" $(WITHOUT_TORCH) $(PYTEST_ARGUMENTS) > test-output/fast-retrieval.log 2>&1 & retrieval=$$!
 	  $(ONLINE)/pytest -q -m "not full" tests/online tests/fuzz $(PYTEST_ARGUMENTS) || failed=1
 	  $(AIRFLOW)/pytest -q -m "not full" tests/dags $(PYTEST_ARGUMENTS) || failed=1
 	  wait $$retrieval || failed=1

@@ -19,12 +19,11 @@ from retrieval.publishing.pointer import read_pointer
 from retrieval.search.segments import Segment, open_build
 from schemas.errors import GateFailed
 from schemas.intervals import parse_time
-from schemas.manifest import thumbnail_key
 from schemas.receipts import Receipt
 from schemas.tables import BUILDS
 from spark_jobs.build_index import load_text_encoder, read_pins
 from spark_jobs.index_build.difference import check_difference
-from spark_jobs.index_build.gate import Findings, check_golden, check_recall, check_rows
+from spark_jobs.index_build.gate import Findings, check_golden, check_recall, check_rows, check_thumbnails
 from spark_jobs.index_build.golden import read_golden
 from spark_jobs.index_build.source_rows import count_rows, read_sources
 from spark_jobs.lake.tables import Lake, retry_conflicts
@@ -32,7 +31,6 @@ from spark_jobs.running.job import JobContext, job_parser, run_job
 from spark_jobs.running.session import open_session
 
 JOB = "evaluate_index"
-_THUMBNAILS_LOOKED_AT = 50
 
 
 def evaluation_key(build_id: str) -> str:
@@ -54,7 +52,7 @@ def evaluate(context: JobContext, arguments: argparse.Namespace) -> Receipt:
         findings = check_recall(segment, goal, load_text_encoder(context, pinned))
         findings.add(check_rows(segment, count_rows(read_sources(lake, built.table_versions, pinned.model_id))))
         findings.add(check_golden(segment, read_golden(folder, segment)))
-        findings.add(check_thumbnails(segment, context))
+        findings.add(check_thumbnails(segment, context.store))
         findings.add(compare_with_live(segment, context, Path(scratch)))
         record(findings, segment, context, lake)
     if findings.failures:
@@ -65,17 +63,6 @@ def evaluate(context: JobContext, arguments: argparse.Namespace) -> Receipt:
         figures=findings.figures,
         facts={"build_id": build_id, "passed": True},
     )
-
-
-def check_thumbnails(segment: Segment, context: JobContext) -> Findings:
-    """A spread of the build's photos have their tiles in the store."""
-    step = max(1, segment.manifest.rows // _THUMBNAILS_LOOKED_AT)
-    photos = [segment.items.column("image_id")[row].as_py() for row in range(0, segment.manifest.rows, step)]
-    missing = [photo for photo in photos if context.store.size(thumbnail_key(photo)) is None]
-    findings = Findings(figures={"thumbnails_missing": len(missing)})
-    if missing:
-        findings.failures.append(f"{len(missing)} of {len(photos)} photos have no {thumbnail_key(missing[0])}")
-    return findings
 
 
 def compare_with_live(segment: Segment, context: JobContext, scratch: Path) -> Findings:

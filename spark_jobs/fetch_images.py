@@ -89,8 +89,8 @@ def fetch_images(context: JobContext, arguments: argparse.Namespace) -> Receipt:
 def moment_of_looks(context: JobContext) -> datetime:
     """When links are looked at: the time that the run was given, or the end of its interval.
 
-    A microsecond after that end where the run took changes, as these are dated: else the links of products that changed would be
-    looked at a run later, or twice.
+    A microsecond after that end where the run took changes, as these are dated: else the links of products that changed
+    would be looked at a run later, or twice.
     """
     as_of = parse_time(context.as_of)
     if as_of != context.interval.end:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from retrieval.search.segments import Segment
+from retrieval.store.objects import ObjectStore
+from schemas.manifest import thumbnail_key
 from spark_jobs.index_build.assemble import EncodeTexts
 from spark_jobs.index_build.golden import GoldenQuery, wrong_answers
 from spark_jobs.index_build.queries import filtered_slices, photo_slices, text_slice, words_to_ask
@@ -15,6 +17,7 @@ from spark_jobs.index_build.tuning import RECALL_AT, recall, with_truth
 _SEED_OFFSET = 1_000
 _UNIT_LENGTH_TOLERANCE = 1e-2
 _BLOCK_ROWS = 65_536
+_THUMBNAILS_LOOKED_AT = 50
 
 
 @dataclass
@@ -72,4 +75,15 @@ def check_golden(segment: Segment, golden: Sequence[GoldenQuery]) -> Findings:
     findings = Findings(figures={"golden_queries": len(golden), "golden_wrong": len(wrong)})
     if wrong:
         findings.failures.append(f"{len(wrong)} of {len(golden)} golden queries fail, such as {wrong[0]}")
+    return findings
+
+
+def check_thumbnails(segment: Segment, store: ObjectStore) -> Findings:
+    """A spread of the segment's photos, a build's or the new ones of a delta, have their tiles in the store."""
+    step = max(1, segment.manifest.rows // _THUMBNAILS_LOOKED_AT)
+    photos = [segment.items.column("image_id")[row].as_py() for row in range(0, segment.manifest.rows, step)]
+    missing = [photo for photo in photos if store.size(thumbnail_key(photo)) is None]
+    findings = Findings(figures={"thumbnails_missing": len(missing)})
+    if missing:
+        findings.failures.append(f"{len(missing)} of {len(photos)} photos have no {thumbnail_key(missing[0])}")
     return findings

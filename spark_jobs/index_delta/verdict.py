@@ -8,20 +8,15 @@ from pyspark.sql import functions as F
 from retrieval.folders.evaluations import write_evaluation
 from retrieval.folders.kinds import DELTA_FOLDERS
 from retrieval.search.deltas import open_delta
-from retrieval.search.segments import Segment
 from retrieval.search.view import View
 from schemas.delta import DeltaEvaluation
 from schemas.errors import GateFailed
-from schemas.manifest import thumbnail_key
-from spark_jobs.index_build.gate import Findings
+from spark_jobs.index_build.gate import Findings, check_thumbnails
 from spark_jobs.index_build.golden import read_golden
 from spark_jobs.index_build.source_rows import Sources, count_rows
 from spark_jobs.index_delta.bases import base_cache_folder, open_base
 from spark_jobs.index_delta.gate import check_golden, check_recall, check_view
 from spark_jobs.index_delta.make import DeltaMaker
-from spark_jobs.running.job import JobContext
-
-_THUMBNAILS_LOOKED_AT = 50
 
 
 def evaluate_delta(
@@ -38,7 +33,8 @@ def evaluate_delta(
         if thoroughly:
             findings.add(check_golden(view, read_golden(base_cache_folder() / build_id, base)))
             findings.add(check_recall(view, goal or float(base.manifest.parameters["recall_goal"])))
-            findings.add(check_thumbnails(delta.segment, maker.context))
+            if delta.segment is not None:
+                findings.add(check_thumbnails(delta.segment, store))
     write_evaluation(store, DeltaEvaluation(
         delta_id=delta_id, base_build_id=build_id, passed=not findings.failures,
         source_versions=maker.versions_of(base.manifest.model_id), interval_end=maker.interval_end,
@@ -53,16 +49,3 @@ def deleted_products(sources: Sources) -> list[str]:
     """Product ids that must not be found."""
     ids = sources.products.where(F.col("deleted")).select("product_id").toArrow().column("product_id")
     return list(ids.to_pylist())
-
-
-def check_thumbnails(new: Segment | None, context: JobContext) -> Findings:
-    """A spread of the new photos have their tiles in the store."""
-    if new is None:
-        return Findings()
-    step = max(1, new.manifest.rows // _THUMBNAILS_LOOKED_AT)
-    photos = [new.items.column("image_id")[row].as_py() for row in range(0, new.manifest.rows, step)]
-    missing = [photo for photo in photos if context.store.size(thumbnail_key(photo)) is None]
-    findings = Findings(figures={"thumbnails_missing": len(missing)})
-    if missing:
-        findings.failures.append(f"{len(missing)} of {len(photos)} new photos have no {thumbnail_key(missing[0])}")
-    return findings
