@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from online.snapshots.catalog import Catalog
 from retrieval.arrays import Float32, Int64
-from retrieval.items.columns import NO_VALUE
+from retrieval.items.codes import NO_VALUE
 from retrieval.items.layered import LayeredItems
 
 WORDS_MAX = 32

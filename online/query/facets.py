@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from online.snapshots.catalog import Catalog
 from retrieval.arrays import Int64
-from retrieval.items.columns import NO_VALUE, ItemColumns
+from retrieval.items.codes import NO_VALUE
+from retrieval.items.columns import ItemColumns
 from schemas.api.answers import Facet, FacetRange, FacetValue
 from schemas.api.fields import ATTRIBUTE_FACETS_MAX, ATTRIBUTE_PREFIX, ATTRIBUTES
 

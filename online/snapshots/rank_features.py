@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.arrays import Float32
-from retrieval.items.columns import NO_VALUE, ItemColumns
+from retrieval.items.codes import NO_VALUE
+from retrieval.items.columns import ItemColumns
 from retrieval.items.layered import LayeredItems
 from retrieval.items.layered_columns import lay_values
 from schemas.calibration import NO_CURRENCY, Calibration

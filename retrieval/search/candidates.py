@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.arrays import Float32, Int64, Mask
-from retrieval.items.columns import Codes
+from retrieval.items.codes import Codes
 from retrieval.search.match_scan import ALL_READ_MAX
 from retrieval.search.planner import Plan, Stage
 from schemas.manifest import SearchParameters

@@ -19,7 +19,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.arrays import Float32, Int64
+from retrieval.arrays import Float32, Int64, Mask
 from retrieval.search.exact import NO_ROW
 from retrieval.search.nearness import Nearness
 from retrieval.search.planner import BEST_ROWS
@@ -36,8 +36,8 @@ SAMPLED_ROWS = 500
 SPREADS_ABOVE = 7.0
 """No row is expected to score higher above its list's centroid than this many times what sampled rows do on average."""
 
-FIRST_ROWS = 2_000
-GROWTH = 2
+FIRST_ROWS = 4_000
+GROWTH = 3
 CODED_GROWTH = 16
 """The nearest lists are read first, until so many matches were; then as many times more, and so on: in longer strides
 where small codes are read."""
@@ -52,6 +52,9 @@ CODED_ROWS_MIN = 20_000
 RERANK_FACTOR = 2
 """Matches that lie far from the query score alike. Where as many as tuned do not settle which are the best, at least as
 many times more are scored exactly."""
+
+ESTIMATES_KEPT = 4
+"""Of a pass over the codes, as many times the estimates that are scored at first: a second pass takes as long again."""
 
 EXACT_SHARE = 0.3
 """Rather than score a greater share of the matches exactly after a pass over the codes, all of them are."""
@@ -93,15 +96,16 @@ class MatchScan:
     def best(self, k: int) -> Found:
         """The k best, or all matches where there are no more; only the first BEST_ROWS of them are sure to be."""
         seen, growth = np.cumsum(self.chosen.by_list[self.lists]), CODED_GROWTH if self._is_coded else GROWTH
-        margin, best = self._margin(), (np.empty(0, np.float32), np.empty(0, np.int64))
-        start, wanted, floor = 0, max(FIRST_ROWS, k), -np.inf
-        # Until k were found every list is read.
-        while start < (end := int(np.count_nonzero(self.near + margin >= floor)) if len(best[0]) == k else len(seen)):
+        answers: list[Found] = []
+        start, end, wanted, floor, highest = 0, len(seen), max(FIRST_ROWS, k), -np.inf, self.near + self._margin()
+        while start < end:
             stop = min(int(np.searchsorted(seen, wanted)) + 1, end)
-            best = _best_of([best, self._scan_lists(slice(start, stop), k, floor)], k)
-            floor = best[0][min(len(best[0]), BEST_ROWS) - 1]
+            answers += self._scan_lists(slice(start, stop), k, floor)
+            floor = _least_of_best(answers, min(k, BEST_ROWS))
+            if sum(len(scores) for scores, _ in answers) >= k:  # until then every list is read
+                end = int(np.count_nonzero(highest >= floor))
             start, wanted = stop, growth * int(seen[stop - 1])
-        return best
+        return _best_of(answers, k)
 
     @property
     def _is_coded(self) -> bool:
@@ -109,37 +113,51 @@ class MatchScan:
 
     def _margin(self) -> float:
         """How far above its centroid a match may score: from matches at equal distances all over the index."""
-        rows, lists = self.chosen.sample(SAMPLED_ROWS)
-        above = self.vectors[rows].astype(np.float32) @ self.query - self.nearness.scores[lists]
+        sampled = self.chosen.sample(SAMPLED_ROWS)
+        scores, rows = scan_rows(self.vectors, self.query, len(sampled), sampled)
+        above = scores - self.nearness.scores[self.chosen.lists_of(rows)]
         return SPREADS_ABOVE * float(np.sqrt(np.mean(above**2)))
 
-    def _scan_lists(self, part: slice, k: int, floor: float) -> Found:
-        """The k best of some lists; what scores below `floor` need not be among them."""
+    def _scan_lists(self, part: slice, k: int, floor: float) -> list[Found]:
+        """Answers that hold the k best of some lists; what scores below `floor` need not be among them."""
         if self._is_coded:
-            return self._scan_small_codes(self.lists[part], self.near[part], k, floor)
+            return [self._scan_small_codes(self.lists[part], self.near[part], k, floor)]
         return self._scan_whole_codes(self.lists[part], k)
 
-    def _scan_whole_codes(self, lists: Int64, k: int) -> Found:
-        is_dense = self.chosen.lists_filled(PASS_SHARE)[lists]
-        apart = scan_rows(self.vectors, self.query, k, self.chosen.rows_of_lists(lists[~is_dense]))
-        if not is_dense.any():
-            return apart
-        # What the centroids score does not matter to whole vectors.
-        near = np.zeros(np.count_nonzero(is_dense), np.float32)
-        return _best_of([apart, self._pass_over(lists[is_dense], near, k)], k)
+    def _scan_whole_codes(self, lists: Int64, k: int) -> list[Found]:
+        is_dense = self._dense[lists]
+        answers = []
+        if not is_dense.all():
+            rows = self.chosen.rows_of_lists(lists[~is_dense])
+            answers.append(scan_rows(self.vectors, self.query, k, rows))
+        if is_dense.any():
+            # What the centroids score does not matter to whole vectors.
+            near = np.zeros(np.count_nonzero(is_dense), np.float32)
+            answers.append(self._pass_over(lists[is_dense], near, k))
+        return answers
+
+    @cached_property
+    def _dense(self) -> Mask:
+        """Which of all lists (nlist,) are passed over."""
+        return self.chosen.lists_filled(PASS_SHARE)
 
     def _scan_small_codes(self, lists: Int64, near: Float32, k: int, floor: float) -> Found:
         matched = int(self.chosen.by_list[lists].sum())
-        k, rerank = min(k, matched), max(k, self.rerank)
+        k, scored = min(k, matched), max(k, self.rerank)
         if matched >= CODED_ROWS_MIN and self._lie_together(lists, matched):
-            while rerank <= EXACT_SHARE * matched:
-                estimates, found = self._pass_over(lists, near, rerank)
-                scores, rows = scan_rows(self.vectors, self.query, len(found), np.sort(found))
-                needed = _estimates_needed(estimates, found, scores, rows, max(floor, scores[min(k, BEST_ROWS) - 1]))
-                if needed <= rerank:
-                    return scores[:k], rows[:k]
-                rerank = max(RERANK_FACTOR * rerank, needed)
+            while scored <= EXACT_SHARE * matched:
+                estimates, found = self._pass_over(lists, near, ESTIMATES_KEPT * scored)
+                answer = self._score(found[:scored])
+                least = max(floor, _least_of_best([answer], min(k, BEST_ROWS)))
+                needed = _estimates_needed(estimates, found[:scored], answer, least)
+                if needed <= len(found):
+                    return _best_of([answer, self._score(found[scored:needed])], k)
+                scored = max(RERANK_FACTOR * scored, needed)
         return scan_rows(self.vectors, self.query, k, self.chosen.rows_of_lists(lists))
+
+    def _score(self, rows: Int64) -> Found:
+        """All of the rows by their exact scores."""
+        return scan_rows(self.vectors, self.query, len(rows), np.sort(rows))
 
     def _lie_together(self, lists: Int64, matched: int) -> bool:
         assert self.chosen.list_starts is not None
@@ -184,14 +202,22 @@ def _best_of(answers: list[Found], k: int) -> Found:
     return scores[order], rows[order]
 
 
-def _estimates_needed(estimates: Float32, found: Int64, scores: Float32, rows: Int64, floor: float) -> int:
-    """How many of the best estimates must be scored, so that none of the others scores `floor`; at most as many as are
-    here where these will do. Beyond those that are here, estimates are taken to fall with the logarithm of their rank.
+def _least_of_best(answers: list[Found], count: int) -> float:
+    """The lowest of the `count` best scores, or of all where there are no more."""
+    best = np.concatenate([scores[:count] for scores, _ in answers])
+    return float(np.sort(best)[-min(count, len(best))])
+
+
+def _estimates_needed(estimates: Float32, found: Int64, scored: Found, least: float) -> int:
+    """How many of the best `estimates` must be scored, so that none of the others scores `least`.
+
+    The first of them, of the rows `found`, were: `scored`. Where more are needed than are here, estimates are taken to
+    fall on with the logarithm of their rank.
     """
-    exact = scores[np.argsort(rows)]
-    error = float(np.std(exact - estimates[np.argsort(found)]))
-    least, last, middle = floor - ERRORS_APART * error, float(estimates[-1]), float(estimates[len(estimates) // 2])
+    exact = scored[0][np.argsort(scored[1])]
+    error = float(np.std(exact - estimates[: len(found)][np.argsort(found)]))
+    least, last, middle = least - ERRORS_APART * error, float(estimates[-1]), float(estimates[len(estimates) // 2])
     if last < least:
-        return len(estimates)
+        return int(np.count_nonzero(estimates >= least))
     slope = max((middle - last) / np.log(2), 1e-6)
     return int(len(estimates) * np.exp(min((last - least) / slope, MOST_FOLDS)) * SPARE)

@@ -73,18 +73,25 @@ class RowSet:
     def rows_of_lists(self, lists: Int64) -> Int64:
         """The numbers of the rows that the coarse lists (m,) hold, sorted."""
         assert self.list_starts is not None
-        spans = zip(self.list_starts[lists].tolist(), self.list_starts[lists + 1].tolist(), strict=True)
-        found = [self.mask[start:stop].nonzero()[0] + start for start, stop in sorted(spans)]
-        return np.concatenate(found) if found else np.empty(0, np.int64)
+        lists = np.sort(lists)
+        starts, stops = self.list_starts[lists], self.list_starts[lists + 1]
+        spans = zip(starts.tolist(), stops.tolist(), strict=True)
+        places = np.flatnonzero(np.concatenate([self.mask[:0], *(self.mask[start:stop] for start, stop in spans)]))
+        before = np.cumsum(stops - starts) - (stops - starts)
+        return np.asarray(places + np.repeat(starts - before, self.by_list[lists]), dtype=np.int64)
 
-    def sample(self, count: int) -> tuple[Int64, Int64]:
-        """About so many of the rows, from all over the set, and the coarse list of each."""
+    def lists_of(self, rows: Int64) -> Int64:
+        """The coarse list of each of the rows (n,)."""
         assert self.list_starts is not None
+        return np.searchsorted(self.list_starts, rows, side="right") - 1
+
+    def sample(self, count: int) -> Int64:
+        """About so many of the rows, from all over the set, sorted."""
         step = max(1, len(self) // count)
         rows = np.flatnonzero(self.mask[::step]) * step
         if len(rows) < min(count, len(self)) // 2:  # the set avoids the rows at these distances, as every other row may
             rows = self.rows[::step]
-        return rows, np.searchsorted(self.list_starts, rows, side="right") - 1
+        return rows
 
     def lists_filled(self, share: float) -> Mask:
         """Of which coarse lists (nlist,) at least that share of the rows, above 0, is in the set."""

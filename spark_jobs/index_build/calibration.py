@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from retrieval.arrays import Float32, Int64
 from retrieval.encoders.contract import unit_rows
-from retrieval.items.columns import NO_VALUE, ItemColumns
+from retrieval.items.codes import NO_VALUE
+from retrieval.items.columns import ItemColumns
 from retrieval.search.exact import exact_search
 from retrieval.search.segments import Segment
 from schemas.calibration import NO_CURRENCY, PRICE_QUANTILES, Calibration, CategoryValues, CosineScale

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from retrieval.arrays import Float32, Int64
 from retrieval.encoders.contract import unit_rows
-from retrieval.items.columns import NO_VALUE, CodedColumn
+from retrieval.items.codes import NO_VALUE, CodedColumn
 from retrieval.search.segments import Segment
 from schemas.calibration import CategoryValues
 

@@ -27,30 +27,6 @@ def test_words_are_found_by_value_and_a_row_without_one_has_none() -> None:
     assert not columns.colour.rows_with([]).any()
 
 
-def test_attributes_are_found_by_name_and_value() -> None:
-    columns = columns_of(attributes=[[("fit", "slim"), ("size", "M")], None, [], [("size", "L")], [("size", "M")]])
-    assert set(columns.attributes) == {"fit", "size"}
-    assert columns.attributes["size"].rows_with(["M"]).tolist() == [True, False, False, False, True]
-    assert columns.attributes["size"].rows_with(["M", "L"]).tolist() == [True, False, False, True, True]
-    assert columns.attributes["fit"].rows_with(["slim"]).tolist() == [True, False, False, False, False]
-
-
-def test_an_attribute_that_is_a_number_is_found_by_range_and_one_with_a_unit_is_not() -> None:
-    columns = columns_of(attributes=[[("heel", text)] for text in ("5", "7.5", " 9 ", "-1", "5 cm", "", "nan", "1e3")])
-    assert columns.attributes["heel"].rows_between(5, 9).tolist() == [True, True, True] + [False] * 5
-    assert columns.attributes["heel"].rows_between(-np.inf, np.inf).sum() == 4
-
-
-def test_attributes_of_a_slice_are_those_of_its_rows() -> None:
-    table = conform_items(pa.table({
-        "product_id": ["a", "b", "c"],
-        "attributes": pa.array([[("k", "1")], [("k", "2")], [("k", "3")]], pa.map_(pa.string(), pa.string())),
-    }))  # fmt: skip
-    columns = ItemColumns.of(table.slice(1))
-    assert columns.attributes["k"].rows_with(["1"]).tolist() == [False, False]
-    assert columns.attributes["k"].rows_with(["3"]).tolist() == [False, True]
-
-
 def test_missing_numbers_are_no_numbers() -> None:
     columns = columns_of(price=[1.5, None], in_stock=[True, None], created_at=[None, np.datetime64("1970-01-03", "us")])
     assert columns.price.tolist() == pytest.approx([1.5, np.nan], nan_ok=True)
@@ -67,11 +43,10 @@ def test_a_table_without_any_value_has_columns_all_the_same() -> None:
 
 def test_many_values_are_found_as_few_are() -> None:
     values = [str(number) for number in range(20)]
-    columns = columns_of(colour=[*values, None], attributes=[*([("size", value)] for value in values), None])
+    columns = columns_of(colour=[*values, None])
     for wanted in (values[:3], values[:15]):
         expected = [value in wanted for value in values] + [False]
         assert columns.colour.rows_with(wanted).tolist() == expected
-        assert columns.attributes["size"].rows_with(wanted).tolist() == expected
 
 
 @pytest.mark.parametrize(("values", "bytes_a_row"), [(1, 1), (127, 1), (128, 2), (32_767, 2), (32_768, 4)])

@@ -105,7 +105,7 @@ def test_of_matches_far_from_the_query_only_the_nearest_lists_are_read(
     read: list[int] = []
     scan_lists = MatchScan._scan_lists
 
-    def noted(scan: MatchScan, part: slice, k: int, floor: float) -> Found:
+    def noted(scan: MatchScan, part: slice, k: int, floor: float) -> list[Found]:
         read.append(int(scan.chosen.by_list[scan.lists[part]].sum()))
         return scan_lists(scan, part, k, floor)
 
