@@ -117,7 +117,6 @@ test-full: $(STAMPS) .jars/local/.archived ## the full tier: Spark, servers, a s
 	beside() {
 	  local failed=
 	  $(AIRFLOW)/pytest -q -m "full" tests/dags $(PYTEST_ARGUMENTS) || failed=1
-	  $(ONLINE)/pytest -q -m "full" tests/online tests/faults/online $(PYTEST_ARGUMENTS) || failed=1
 	  $(PIPELINE)/pytest -q -m "full" tests/e2e $(PYTEST_ARGUMENTS) || failed=1
 	  $(PIPELINE)/pytest -q -m "full" tests/faults/pipeline $(PYTEST_ARGUMENTS) || failed=1
 	  test -z "$$failed"
@@ -126,7 +125,8 @@ test-full: $(STAMPS) .jars/local/.archived ## the full tier: Spark, servers, a s
 	trap 'kill -- -$$beside 2>/dev/null || kill $$beside 2>/dev/null; exit 130' INT TERM
 	failed=
 	$(PIPELINE)/pytest -q -m "full and not gpu and not aws" --ignore tests/online --ignore tests/fuzz --ignore tests/dags --ignore tests/faults --ignore tests/e2e $(PYTEST_ARGUMENTS) || failed=1
-	echo "make: what ran beside these: the scheduler's tests, the searcher's, two nights end to end, the pipeline's faults (test-output/beside.log)"
+	$(ONLINE)/pytest -q -m "full" tests/online tests/faults/online $(PYTEST_ARGUMENTS) || failed=1
+	echo "make: what ran beside these: the scheduler's tests, two nights end to end, the pipeline's faults (test-output/beside.log)"
 	wait $$beside || failed=1
 	tail -n 100 test-output/beside.log
 	test -z "$$failed"

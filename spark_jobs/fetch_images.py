@@ -23,7 +23,7 @@ from schemas.intervals import parse_time
 from schemas.reasons import REDRIVABLE_REASONS
 from schemas.receipts import Receipt
 from schemas.tables import IMAGE_FETCHES, IMAGES, PRODUCT_IMAGES, PRODUCTS
-from spark_jobs.catalog.moments import Mode
+from spark_jobs.catalog.moments import AFTER_END_US, Mode
 from spark_jobs.fetch.lanes import Division
 from spark_jobs.fetch.outcomes import PREVIOUS_FIELDS
 from spark_jobs.fetch.partition import FetchPartition
@@ -89,8 +89,8 @@ def fetch_images(context: JobContext, arguments: argparse.Namespace) -> Receipt:
 def moment_of_looks(context: JobContext) -> datetime:
     """When links are looked at: the time that the run was given, or the end of its interval.
 
-    A microsecond after that end where the run took changes, as these are dated: else the links of products that changed
-    would be looked at a run later, or twice.
+    As what the run took is dated (AFTER_END_US): else the links of products that changed would be looked at a run later, or
+    twice.
     """
     as_of = parse_time(context.as_of)
     if as_of != context.interval.end:
@@ -99,7 +99,7 @@ def moment_of_looks(context: JobContext) -> datetime:
         mode = context.receipt_of(INGEST_JOB).facts.get("mode")
     except MissingReceipt:  # the job runs by itself
         return as_of
-    return as_of + timedelta(microseconds=1) if mode == Mode.CHANGES else as_of
+    return as_of + timedelta(microseconds=AFTER_END_US[Mode(mode)]) if mode else as_of
 
 
 def look_at_links(

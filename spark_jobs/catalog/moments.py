@@ -18,12 +18,15 @@ class Mode(StrEnum):
     CHANGES = "changes"
 
 
+AFTER_END_US = {Mode.SNAPSHOT: 0, Mode.CHANGES: 1}
+"""So many microseconds after its interval's end an interval is dated: a snapshot and changes with one end have an order."""
+
+
 @dataclass(frozen=True)
 class Applied:
     """One interval as it is applied.
 
-    `moment_us` orders everything: microseconds since 1970 of the interval's end, and one more for changes, so that a
-    snapshot and changes with one end have an order too.
+    `moment_us` orders everything: microseconds since 1970 of the interval's end, and AFTER_END_US more.
     """
 
     interval: DataInterval
@@ -43,7 +46,7 @@ class Applied:
 
 
 def moment_us(end_us: int, mode: Mode) -> int:
-    return end_us + (1 if mode is Mode.CHANGES else 0)
+    return end_us + AFTER_END_US[mode]
 
 
 class Recorded(NamedTuple):

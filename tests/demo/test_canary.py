@@ -60,7 +60,7 @@ class Searcher(BaseHTTPRequestHandler):
 
 def test_it_is_shown_only_under_its_new_title() -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), Searcher) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         base_url = f"http://127.0.0.1:{server.server_port}"
         assert is_shown(base_url, Canary("P1", "Canary 1", 4001))
         assert not is_shown(base_url, Canary("P1", "Canary 2", 4002))

@@ -27,10 +27,16 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    """Spark as the jobs run it; a job started inside the test process joins this session. Mark such tests `full`."""
+    """Spark as the jobs run it, but that it interprets expressions: compiling them takes longer than these few rows. The
+    scheduler's tests, those of faults and of nights end to end, and the demo run jobs as they are.
+
+    A job started inside the test process joins this session. Mark such tests `full`.
+    """
     settings = {
         "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),
         "spark.sql.shuffle.partitions": "2",
+        "spark.sql.codegen.wholeStage": "false",
+        "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     }
     session = open_session("tests", settings=settings)
     yield session

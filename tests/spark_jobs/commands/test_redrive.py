@@ -44,7 +44,7 @@ class _Answers(BaseHTTPRequestHandler):
 @pytest.fixture
 def airflow(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeAirflow]:
     with FakeAirflow() as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         monkeypatch.setenv("SHOPLENS_AIRFLOW_URL", f"http://127.0.0.1:{server.server_port}/")
         monkeypatch.setenv("SHOPLENS_AIRFLOW_USER", "operator")
