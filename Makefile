@@ -19,7 +19,7 @@ FUZZ_SECONDS ?= 600
 FUZZED ?= photos questions
 
 # What `make demo` takes: ONCE=1, CATALOG=folder MAPPING=file, PRODUCTS=600, PORT=8080, AIRFLOW_PORT=8081, CATALOG_PORT=8082
-DEMO_ARGUMENTS := $(if $(ONCE),--once) $(if $(CATALOG),--catalog $(CATALOG)) $(if $(MAPPING),--mapping $(MAPPING)) \
+DEMO_ARGUMENTS := $(if $(ONCE),--once) $(if $(CATALOG),--catalog "$(CATALOG)") $(if $(MAPPING),--mapping "$(MAPPING)") \
 	$(if $(PRODUCTS),--products $(PRODUCTS)) $(if $(PORT),--port $(PORT)) $(if $(AIRFLOW_PORT),--airflow-port $(AIRFLOW_PORT)) \
 	$(if $(CATALOG_PORT),--catalog-port $(CATALOG_PORT))
 

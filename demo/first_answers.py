@@ -6,6 +6,7 @@ from typing import Any
 
 import requests
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 TILES = 5
@@ -75,5 +76,5 @@ def print_answers(answers: list[Answer], console: Console) -> None:
             f"{result['score']:.3f} {result['title']} ({result['product_id']})" for result in answer.results
         )
         right = {True: "yes", False: "no", None: ""}[answer.right]
-        table.add_row(answer.question.shown, titles or "nothing", right, f"{answer.latency_ms:.0f}")
+        table.add_row(escape(answer.question.shown), escape(titles) or "nothing", right, f"{answer.latency_ms:.0f}")
     console.print(table)

@@ -4,6 +4,7 @@ Everything is on this machine, in one folder: local Spark, Delta and the object 
 and, unless a catalog is given, a drawn shop behind a local HTTP server. Run again, it does only what is new.
 """
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import click
@@ -25,13 +27,15 @@ from demo.nightly import Nightly
 from demo.preflight import port_complaint
 from demo.queries import TEXT_QUERIES, held_out_queries
 from demo.setup import draw_catalog, export_model, serve_catalog
-from schemas.errors import GateFailed, Misconfigured, TryAgain
+from retrieval.photos.decoding import decode_photo
+from schemas.errors import GateFailed, Misconfigured, PhotoRejected, TryAgain
 from schemas.mapping import read_mapping
 
 ROOT = Path(__file__).resolve().parent.parent
 SEED = 7
 READY_TIMEOUT_S = 120
 SOME_RIGHT_SHARE = 0.5
+ASKED_MAX_BYTES = 15 << 20  # the searcher takes 16 MiB, form and all
 # The drawn shop has hosts that never answer: the demo gives up on them sooner than a real night would.
 IMPATIENT = ("--read-timeout", "3", "--total-timeout", "10", "--tries", "2")
 
@@ -123,7 +127,9 @@ def drawn_shop(console: Console, home: Path, products: int, catalog_port: int) -
 def own_shop(home: Path, catalog: Path, mapping: Path) -> Shop:
     """The user's own catalog folder, its photos read from that folder or from the links in it."""
     read_mapping(mapping)
-    name = f"own-{catalog.name}"
+    # Two shops' folders may have one name: a lake for both would take one's products for the other's that are gone.
+    place = hashlib.sha256(str(catalog.resolve()).encode()).hexdigest()[:8]
+    name = f"own-{catalog.name}-{place}"
     nightly = Nightly(
         lake=home / name / "lake", store=home / name / "store", catalog=str(catalog), mapping=mapping,
         model=str(home / "model"), allowed_roots=(catalog,),
@@ -149,9 +155,23 @@ def drawn_questions(products: int) -> list[Question]:
 
 
 def own_questions(catalog: Path) -> list[Question]:
-    """The first photos of the folder; nobody knows what is right."""
+    """The first photos of the folder that can be asked with; nobody knows what is right."""
     photos = sorted(path for path in catalog.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp"))
-    return [photo_question(str(path.relative_to(catalog)), path.read_bytes()) for path in photos[:3]]
+    return [
+        photo_question(str(path.relative_to(catalog)), path.read_bytes())
+        for path in islice(filter(_can_be_asked, photos), 3)
+    ]
+
+
+def _can_be_asked(path: Path) -> bool:
+    """Not a broken photo, which a catalog may have and the searcher refuses."""
+    try:
+        if not path.is_file() or path.stat().st_size > ASKED_MAX_BYTES:
+            return False
+        decode_photo(path.read_bytes(), target_side_px=224)
+    except (OSError, PhotoRejected):
+        return False
+    return True
 
 
 @contextmanager

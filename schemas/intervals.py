@@ -32,5 +32,8 @@ def parse_time(text: str) -> datetime:
     except ValueError:
         raise Misconfigured(f"{text!r} is no ISO 8601 time: write it as 2026-01-31T02:00:00+00:00") from None
     if moment.tzinfo is None:
-        raise Misconfigured(f"{text!r} has no time zone: write it as {text}+00:00")
-    return moment.astimezone(UTC)
+        raise Misconfigured(f"{text!r} has no time zone: write it as {moment.isoformat()}+00:00")
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise Misconfigured(f"{text!r} is not within the years 1 to 9999 in UTC") from None

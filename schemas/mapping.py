@@ -26,6 +26,7 @@ currency = "EUR"
 import re
 import tomllib
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ class CatalogMapping:
     columns: dict[str, str]
     images: ImageLinks
     attributes: dict[str, str] = field(default_factory=dict)
-    defaults: dict[str, str | float | bool] = field(default_factory=dict)
+    defaults: dict[str, str | float | bool | date] = field(default_factory=dict)
     delimiter: str = ","
 
     @property
@@ -90,9 +91,11 @@ def is_template(expression: str) -> bool:
 def read_mapping(path: Path) -> CatalogMapping:
     """Read and check a mapping file. Raises MappingInvalid, naming the file, the key and what to write."""
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors begin with a byte order mark
     except FileNotFoundError:
         raise MappingInvalid(f"no mapping file at {path}: give one with --mapping") from None
+    except OSError as error:
+        raise MappingInvalid(f"the mapping file {path} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise MappingInvalid(f"{path} is no TOML: {error}") from error
     return parse_mapping(document, str(path))
@@ -104,6 +107,7 @@ def parse_mapping(document: dict[str, Any], name: str) -> CatalogMapping:
     if unknown:
         raise MappingInvalid(f"{name}: unknown section [{unknown[0]}]")
     source = _section(document, "source", name)
+    _refuse_other_than_text(source, ("path", "table", "encoding"), name, "source")
     columns = _text_values(_section(document, "columns", name), name, "columns")
     source_format = str(source.get("format", "csv"))
     if source_format not in SOURCE_FORMATS:
@@ -118,18 +122,20 @@ def parse_mapping(document: dict[str, Any], name: str) -> CatalogMapping:
             raise MappingInvalid(f"{name}: columns.{ours} is unknown: use one of {', '.join(MAPPED_COLUMNS)}")
     if "product_id" not in columns:
         raise MappingInvalid(f'{name}: columns.product_id is missing: write product_id = "their column"')
-    defaults = dict(document.get("defaults", {}))
-    for ours in defaults:
+    defaults = dict(_section({"defaults": {}, **document}, "defaults", name))
+    for ours, value in defaults.items():
         if ours not in MAPPED_COLUMNS:
             raise MappingInvalid(f"{name}: defaults.{ours} is unknown")
+        if not isinstance(value, (str, int, float, date)):
+            raise MappingInvalid(f"{name}: defaults.{ours} must be text in quotes, a number, a date, true or false")
     return CatalogMapping(
         source_format=source_format,
-        source_path=str(source.get("path", "")),
+        source_path=source.get("path", ""),
         source_table=source.get("table"),
-        encoding=str(source.get("encoding", "utf-8")),
+        encoding=source.get("encoding", "utf-8"),
         columns=columns,
         images=_image_links(_section(document, "images", name), name),
-        attributes=_text_values(document.get("attributes", {}), name, "attributes"),
+        attributes=_text_values(_section({"attributes": {}, **document}, "attributes", name), name, "attributes"),
         defaults=defaults,
         delimiter=delimiter,
     )
@@ -137,8 +143,10 @@ def parse_mapping(document: dict[str, Any], name: str) -> CatalogMapping:
 
 def _section(document: dict[str, Any], key: str, name: str) -> dict[str, Any]:
     section = document.get(key)
-    if not isinstance(section, dict):
+    if section is None:
         raise MappingInvalid(f"{name}: section [{key}] is missing")
+    if not isinstance(section, dict):
+        raise MappingInvalid(f"{name}: {key} is no section: write [{key}] on a line of its own, and its keys below")
     if unknown := sorted(set(section) - set(_KEYS.get(key, section))):
         raise MappingInvalid(f"{name}: {key}.{unknown[0]} is unknown: use one of {', '.join(_KEYS[key])}")
     return section
@@ -151,14 +159,26 @@ def _text_values(section: dict[str, Any], name: str, key: str) -> dict[str, str]
     return dict(section)
 
 
+def _refuse_other_than_text(section: dict[str, Any], keys: tuple[str, ...], name: str, of: str) -> None:
+    for key in keys:
+        if not isinstance(section.get(key, ""), str):
+            raise MappingInvalid(f"{name}: {of}.{key} must be text, in quotes")
+
+
 def _image_links(section: dict[str, Any], name: str) -> ImageLinks:
     given = [key for key in ("columns", "column", "template") if section.get(key)]
     if len(given) != 1:
         raise MappingInvalid(f"{name}: [images] needs exactly one of columns, column or template")
+    _refuse_other_than_text(section, ("column", "template", "separator", "base"), name, "images")
+    columns = section.get("columns", [])
+    if not isinstance(columns, list) or not all(isinstance(column, str) and column for column in columns):
+        raise MappingInvalid(f'{name}: images.columns must be a list of names, such as ["photo_1", "photo_2"]')
+    if section.get("separator") == "":
+        raise MappingInvalid(f"{name}: images.separator is empty: write what stands between two links")
     return ImageLinks(
-        columns=tuple(section.get("columns", ())),
+        columns=tuple(columns),
         column=section.get("column"),
-        separator=str(section.get("separator", "|")),
+        separator=section.get("separator", "|"),
         template=section.get("template"),
         base=section.get("base"),
     )

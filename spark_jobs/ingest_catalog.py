@@ -206,7 +206,10 @@ def note_versions(context: JobContext) -> Receipt:
 
 
 def _share(text: str) -> float:
-    share = float(text)
+    try:
+        share = float(text)
+    except ValueError:
+        share = float("nan")
     if not 0 <= share <= 1:
         raise argparse.ArgumentTypeError(f"{text} is no share: write 0.2 for a fifth")
     return share

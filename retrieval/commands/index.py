@@ -124,9 +124,13 @@ def _describe(store: ObjectStore, folder_id: str) -> dict[str, Any]:
     elif found := store.get(delta_key(folder_id)):
         manifest = asdict(DeltaManifest.from_json(found.data, delta_key(folder_id)))
     else:
-        raise BadData(f"there is no build or delta {folder_id} in {store.uri}: see `shoplens index list`")
+        raise _not_there(store, folder_id)
     evaluation = store.get(f"evaluations/{folder_id}.json")
     return {"manifest": manifest, "evaluation": json.loads(evaluation.data) if evaluation else None}
+
+
+def _not_there(store: ObjectStore, folder_id: str) -> BadData:
+    return BadData(f"there is no build or delta {folder_id} in {store.uri}: see `shoplens index list`")
 
 
 _Files = dict[str, Iterator[tuple[str, int]]]
@@ -137,7 +141,9 @@ def _named(store: ObjectStore, folder_id: str | None) -> _Files:
         live = _pointer(store).live
         of_delta = {live.delta_id: DELTA_FOLDERS.verify(store, live.delta_id)} if live.delta_id else {}
         return {live.build_id: BUILD_FOLDERS.verify(store, live.build_id), **of_delta}
-    is_delta = store.get(build_key(folder_id)) is None and store.get(delta_key(folder_id)) is not None
+    is_delta = store.get(build_key(folder_id)) is None
+    if is_delta and store.get(delta_key(folder_id)) is None:
+        raise _not_there(store, folder_id)
     return {folder_id: DELTA_FOLDERS.verify(store, folder_id) if is_delta else BUILD_FOLDERS.verify(store, folder_id)}
 
 
@@ -188,5 +194,5 @@ def _print_json(document: Any) -> None:
 
 
 def _console() -> Console:
-    """As wide as it needs to be off a terminal, where nobody can resize it."""
-    return Console() if sys.stdout.isatty() else Console(width=200, no_color=True)
+    """As wide as it needs to be off a terminal, where nobody can resize it. Brackets in reasons and ids are no markup."""
+    return Console(markup=False) if sys.stdout.isatty() else Console(width=200, no_color=True, markup=False)

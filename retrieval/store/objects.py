@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
-from schemas.errors import PreconditionFailed, StoreNotWritable, StoreUnavailable
+from schemas.errors import Misconfigured, PreconditionFailed, StoreNotWritable, StoreUnavailable
 
 _LOCK_NAME = ".lock"
 _PARTIAL_NAME = re.compile(r"\.(.+)\.(?:\d+\.partial|[a-z0-9_]{8})")
@@ -90,14 +90,17 @@ class ObjectStore(Protocol):
 
 
 def open_store(uri: str) -> ObjectStore:
-    """A store for `s3://bucket/prefix`, `file:///folder` or a plain path."""
+    """A store for `s3://bucket/prefix`, `file:///folder` or a plain path. Raises Misconfigured for any other."""
     parts = urlsplit(uri)
-    if parts.scheme in ("s3", "s3a"):
+    on_s3 = parts.scheme in ("s3", "s3a")
+    if not uri.strip() or (on_s3 and not parts.netloc) or ("://" in uri and not on_s3 and parts.scheme != "file"):
+        raise Misconfigured(f"{uri!r} is no object store: name a folder, or s3://bucket/prefix")
+    if on_s3:
         # boto3 takes a second to import: a searcher on a folder, and a command's --help, need not wait for it.
         from retrieval.store.s3 import S3Store
 
         return S3Store(parts.netloc, parts.path.strip("/"))
-    return FolderStore(Path(parts.path if parts.scheme == "file" else uri))
+    return FolderStore(Path(unquote(parts.path) if parts.scheme == "file" else uri))
 
 
 class FolderStore:
@@ -217,7 +220,7 @@ class FolderStore:
     def _path(self, key: str) -> Path:
         path = Path(os.path.normpath(self.root / key))
         if not path.is_relative_to(self.root):
-            raise ValueError(f"key {key!r} leaves the store")
+            raise Misconfigured(f"key {key!r} leaves the store {self.uri}: name things without .. and leading /")
         return path
 
     def _write_whole(self, key: str, data: bytes) -> None:

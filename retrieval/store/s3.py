@@ -14,6 +14,7 @@ from botocore.exceptions import (
     BotoCoreError,
     ClientError,
     NoCredentialsError,
+    ParamValidationError,
     PartialCredentialsError,
     ProfileNotFound,
 )
@@ -165,6 +166,8 @@ class S3Store:
         """What it comes to that nothing was asked, or nothing answered."""
         if isinstance(error, NoCredentialsError | PartialCredentialsError | ProfileNotFound):
             return StoreNotWritable(f"no credentials for {self.uri} ({error}): set them in the AWS environment")
+        if isinstance(error, ParamValidationError):
+            return StoreNotWritable(f"{self.uri} cannot be asked for {key}: {' '.join(str(error).split())[:200]}")
         return StoreUnavailable(f"{self.uri} did not answer for {key}: {error}")
 
     def _meaning(self, error: ClientError, key: str) -> Exception:

@@ -1,5 +1,6 @@
 """Where a shop's catalog stands: a folder, an object-store prefix or a database."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -54,10 +55,17 @@ class CatalogPlace:
         if not path.exists():
             raise BadData(f"no catalog at {path}: give its folder with --catalog")
         found = path if path.is_file() or not source_path else path / source_path
-        if not _is_glob(source_path) and not found.exists():
+        if found.exists():
+            return _literal(found)
+        if not _is_glob(source_path):
             raise BadData(f"no file {source_path} in {path}: mend [source] path in the mapping file")
-        return str(found)
+        return str(Path(_literal(path)) / source_path)
 
 
 def _is_glob(path: str) -> bool:
     return any(sign in path for sign in "*?[{")
+
+
+def _literal(path: Path) -> str:
+    """The path as Spark takes it for itself and not for a pattern."""
+    return re.sub(r"([\\*?\[\]{}])", r"\\\1", str(path))

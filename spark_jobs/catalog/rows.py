@@ -29,6 +29,7 @@ _REPLACEMENT = "\ufffd"
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?$"
 _WHOLE_NUMBER = r"^\d+(\.0*)?$"
 _ISO_DATE = r"^\d{4}-\d{2}-\d{2}([T ].*)?$"
+_FIRST_AND_LAST_MOMENT = ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z")
 _YES = ("true", "t", "yes", "y", "in stock", "in_stock", "instock", "available")
 _NO = ("false", "f", "no", "n", "out of stock", "out_of_stock", "outofstock", "sold out", "unavailable")
 _UNREAD_REASONS = {
@@ -129,8 +130,13 @@ def _flag(name: str) -> Column:
 
 
 def _moment(name: str) -> Column:
-    """An ISO 8601 date or time; without a zone it is UTC. A bare time of day would be read as today's: refused."""
-    return F.when(F.col(name).rlike(_ISO_DATE), F.col(name).try_cast("timestamp"))
+    """An ISO 8601 date or time; without a zone it is UTC. A bare time of day would be read as today's: refused.
+
+    So is what its zone takes out of the years 1 to 9999, the only ones that Python knows: a build could not read it.
+    """
+    value = F.col(name).try_cast("timestamp")
+    first, last = (F.lit(text).cast("timestamp") for text in _FIRST_AND_LAST_MOMENT)
+    return F.when(F.col(name).rlike(_ISO_DATE) & value.between(first, last), value)
 
 
 def _faults(mapping: CatalogMapping) -> Iterable[Column]:

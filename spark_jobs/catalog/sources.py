@@ -5,13 +5,14 @@ them RAW (the row as the shop wrote it) and UNREADABLE (it could not be split in
 """
 
 import json
+import re
 from typing import Any
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, BinaryType, DataType, MapType, StringType, StructType
+from pyspark.sql.types import ArrayType, BinaryType, DataType, DecimalType, LongType, MapType, StringType, StructType
 
 from schemas.errors import BadData, MappingInvalid, Misconfigured, TryAgain
 from schemas.mapping import CatalogMapping
@@ -22,6 +23,24 @@ UNREADABLE = "_unreadable"
 
 _CORRUPT = "_corrupt"
 _JDBC_ROWS_AT_ONCE = "10000"
+_FAILURES = (
+    (("CSV header does not conform",),
+     "CSV files with different headers, or with columns that have no name or share one: give each its own --catalog"),
+    (("CANNOT_READ_FILE_FOOTER", "is not a Parquet file", "ParquetDecodingException", "can not read class org.apache.parquet"),
+     "a Parquet file that is damaged or none at all: export it again"),
+    (("PARQUET_COLUMN_DATA_TYPE_MISMATCH",),
+     "Parquet files in which one column has different types: export them with one schema"),
+    (("parquet.hadoop.BadConfigurationException",),
+     "a Parquet file compressed in a way that Spark cannot undo: export it with snappy, gzip or zstd"),
+    (("Unexpected end of input stream", "BuiltInGzipDecompressor", "DataFormatException"),
+     "a compressed file that is damaged or cut off: export it again"),
+    (("TextParsingException",), "a CSV file that cannot be taken apart: it has more than 20480 columns, or is none"),
+    (("URISyntaxException", "Input Pattern", "Input path does not exist"),
+     "one of : * ? [ ] { } \\ in the name of a folder or file, which Spark takes for a pattern: rename it"),
+)  # fmt: skip
+"""What Spark says somewhere in pages of trace, and what that comes to."""
+
+_SAID_BY_DATABASE = re.compile(r"PSQLException: (.{1,200})")
 _DELIMITERS = {",": ",", ";": ";", "\t": "\\t", "|": "|"}
 
 
@@ -46,10 +65,11 @@ def read_source(spark: SparkSession, place: CatalogPlace, mapping: CatalogMappin
 def explain_failure(error: Exception, place: CatalogPlace) -> Exception:
     """A one-line error for what Spark met while it read the source, or the same error where it is none of those."""
     text = str(error)
-    if "CSV header does not conform" in text:
-        return BadData(f"the CSV files of {place.shown} have different headers: give each its own --catalog")
-    if any(sign in text for sign in ("CANNOT_READ_FILE_FOOTER", "is not a Parquet file", "ParquetDecodingException")):
-        return BadData(f"{place.shown} has a Parquet file that is damaged or none at all: export it again")
+    if place.is_database and _SAID_BY_DATABASE.search(text):
+        return _database_error(error, place, "table or query of that kind")
+    for signs, said in _FAILURES:
+        if any(sign in text for sign in signs):
+            return BadData(f"{place.shown} has {said}")
     return error
 
 
@@ -59,21 +79,29 @@ def missing_column(theirs: str, known: list[str], place: CatalogPlace) -> Mappin
 
 def named(column: str) -> Column:
     """A column by its exact name, dots and all."""
-    return F.col("`" + column.replace("`", "``") + "`")
+    return F.col(_quoted(column))
+
+
+def _quoted(column: str) -> str:
+    return "`" + column.replace("`", "``") + "`"
 
 
 def _read_csv(spark: SparkSession, path: str, mapping: CatalogMapping) -> DataFrame:
     encoding = _charset(spark, mapping.encoding)
-    options = {"header": "true", "multiLine": "true", "escape": '"', "encoding": encoding, "sep": mapping.delimiter}
-    header = [name for name in spark.read.options(**options).csv(path).columns if name]
+    separator = mapping.delimiter.replace("\\", "\\\\")
+    options = {"header": "true", "multiLine": "true", "escape": '"', "encoding": encoding, "sep": separator}
+    found = spark.read.options(**options).csv(path)
+    header = [name for name in found.columns if name]
     if not header:
         raise BadData(f"{path} is empty: a CSV file needs a line of column names")
     _refuse_other_delimiter(header, path, mapping)
     schema = StructType()
     for name in [*header, _CORRUPT]:
         schema.add(name, StringType())
-    # enforceSchema=false compares every file's header; with it, a second file in another order lands shifted.
-    return spark.read.options(**options, columnNameOfCorruptRecord=_CORRUPT, enforceSchema="false").csv(path, schema)
+    # Without enforceSchema every file's header is compared: a second file in another order would land shifted. One file
+    # alone needs no comparing, which would refuse the names that Spark makes up for columns without one of their own.
+    alone = str(len(found.inputFiles()) == 1).lower()
+    return spark.read.options(**options, columnNameOfCorruptRecord=_CORRUPT, enforceSchema=alone).csv(path, schema)
 
 
 def _refuse_other_delimiter(header: list[str], path: str, mapping: CatalogMapping) -> None:
@@ -99,7 +127,32 @@ def _charset(spark: SparkSession, encoding: str) -> str:
 
 
 def _read_parquet(spark: SparkSession, path: str, mapping: CatalogMapping) -> DataFrame:
-    return spark.read.parquet(path)
+    # Else Spark refuses a file for one column of nanoseconds, mapped or not; pandas writes its times so.
+    spark.conf.set("spark.sql.legacy.parquet.nanosAsLong", "true")
+    found = spark.read.parquet(path)
+    times = {name: _quoted(name) for name in _columns_of_nanoseconds(spark, found)}
+    # In whole numbers: a double holds no nanoseconds since 1970.
+    return found.withColumns(
+        {name: F.expr(f"timestamp_micros(({nanos} - pmod({nanos}, 1000)) div 1000)") for name, nanos in times.items()}
+    )
+
+
+def _columns_of_nanoseconds(spark: SparkSession, found: DataFrame) -> list[str]:
+    """As the first file's footer says: to Spark they are plain numbers now."""
+    files = found.inputFiles()
+    if not files or not any(isinstance(field.dataType, LongType) for field in found.schema):
+        return []
+    jvm: Any = spark._jvm
+    path = jvm.org.apache.hadoop.fs.Path(jvm.java.net.URI(files[0]))
+    hadoop = spark._jsparkSession.sessionState().newHadoopConf()
+    file = jvm.org.apache.parquet.hadoop.util.HadoopInputFile.fromPath(path, hadoop)
+    reader = jvm.org.apache.parquet.hadoop.ParquetFileReader.open(file)
+    try:
+        fields = reader.getFooter().getFileMetaData().getSchema().getFields()
+        kinds = {str(field.getName()): str(field.getLogicalTypeAnnotation()) for field in fields}
+    finally:
+        reader.close()
+    return [name for name in found.columns if kinds.get(name, "").startswith("TIMESTAMP(NANOS")]
 
 
 def _read_postgresql(spark: SparkSession, place: CatalogPlace, mapping: CatalogMapping) -> DataFrame:
@@ -115,7 +168,12 @@ def _read_postgresql(spark: SparkSession, place: CatalogPlace, mapping: CatalogM
     options |= {"user": place.user} if place.user else {}
     options |= {"password": place.password} if place.password else {}
     try:
-        return spark.read.format("jdbc").options(**options).load()
+        found = spark.read.format("jdbc").options(**options).load()
+        # As text: Spark's own decimals round what has many digits, stop at NaN, and give 7 as 7.000000000000000000.
+        numbers = [f"{_quoted(field.name)} STRING" for field in found.schema if isinstance(field.dataType, DecimalType)]
+        return (
+            spark.read.format("jdbc").options(**options, customSchema=", ".join(numbers)).load() if numbers else found
+        )
     except PySparkException as error:
         raise _database_error(error, place, table) from None
     except Py4JJavaError as error:  # what the driver raises
@@ -134,23 +192,30 @@ def _database_error(error: Exception, place: CatalogPlace, table: str) -> Except
         return BadData(f"{place.shown} is no database of that server: mend --catalog")
     if "does not exist" in text:
         return BadData(f"{place.shown} has no {table}: mend [source] table in the mapping file")
-    if any(sign in text for sign in ("refused", "connection attempt failed", "starting up", "too many")):
+    if any(sign in text for sign in ("refused", "connection attempt failed", "starting up", "too many", "terminating",
+                                     "I/O error", "has been closed")):  # fmt: skip
         return TryAgain(f"{place.shown} does not answer: start PostgreSQL or mend --catalog")
-    return BadData(f"{place.shown} cannot be read: {_first_line(error)}")
+    said = _SAID_BY_DATABASE.search(text)
+    return BadData(f"{place.shown} cannot be read: {said[1] if said else _first_line(error)}")
 
 
 def _read_jsonl(spark: SparkSession, path: str, place: CatalogPlace, mapping: CatalogMapping) -> DataFrame:
     if mapping.encoding.lower().replace("-", "") != "utf8":
         raise MappingInvalid(f"[source] encoding is {mapping.encoding!r}, but JSONL is UTF-8 by definition")
     schema = StructType()
-    for theirs in [*mapping.source_columns, _CORRUPT]:
+    for theirs in mapping.source_columns:
         schema.add(theirs, StringType())
     # Bytes that are no UTF-8 become U+FFFD, by which the row is known as wrongly encoded later on.
     lines = spark.read.text(path).select(F.make_valid_utf8("value").alias(RAW)).where(F.trim(RAW) != "")
-    parsed = lines.withColumn("row", F.from_json(RAW, schema, {"columnNameOfCorruptRecord": _CORRUPT}))
+    # In brackets: of several objects on a line Spark would take the first and lose the others without a word.
+    listed = F.concat(F.lit("["), F.regexp_replace(RAW, r",\s*$", ""), F.lit("]"))
+    objects = F.from_json(listed, ArrayType(schema), {"mode": "PERMISSIVE"})
+    parsed = lines.withColumn("objects", objects).select(
+        RAW, F.when(F.size("objects") == 1, F.get("objects", F.lit(0))).alias("row")
+    )
     _refuse_unknown_keys(parsed, place, mapping)
     return parsed.select(
-        RAW, F.col("row").getField(_CORRUPT).isNotNull().alias(UNREADABLE),
+        RAW, F.col("row").isNull().alias(UNREADABLE),
         *[F.col("row").getField(theirs).alias(theirs) for theirs in mapping.source_columns],
     )  # fmt: skip
 

@@ -6,6 +6,7 @@ import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from http.client import HTTPException, InvalidURL
 from typing import Any
 
 from schemas.errors import Misconfigured, TryAgain
@@ -58,7 +59,9 @@ def _post(url: str, body: Mapping[str, Any], token: str | None = None) -> dict[s
         if error.code in (409, 429) or error.code >= 500:
             raise TryAgain(f"Airflow answered {error.code} to {url}: {said}") from None
         raise Misconfigured(f"Airflow refused {url} with {error.code}: {said}") from None
-    except (OSError, ValueError) as error:
+    except InvalidURL as error:
+        raise Misconfigured(f"{url} is no address ({error}): check SHOPLENS_AIRFLOW_URL") from None
+    except (OSError, ValueError, HTTPException) as error:
         raise TryAgain(f"Airflow did not answer at {url}: {error}; check SHOPLENS_AIRFLOW_URL") from None
     if not isinstance(answer, dict):
         raise Misconfigured(f"{url} is not Airflow's API: check SHOPLENS_AIRFLOW_URL")

@@ -146,6 +146,8 @@ def _text_queries(file: Path | None, template: str, categories: Sequence[str]) -
         return {category: [template.replace("{category}", category)] for category in categories}
     try:
         found: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        if any(isinstance(texts, str) for texts in found.values()):
+            raise ValueError("the words of a category stand in no list")
         queries = {str(category): [str(text) for text in texts] for category, texts in found.items()}
     except (ValueError, AttributeError, TypeError) as error:
         raise BadData(f"{file} is not JSON of the form {{category: [query, …]}}: {error}") from None

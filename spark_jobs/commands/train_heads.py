@@ -151,10 +151,14 @@ def train(
 
     def look(name: str, photos: Sequence[LabelledPhoto], each: int) -> Views:
         with _progress(f"views of {name}", len(photos)) as advance:
-            return make_views(
+            made = make_views(
                 photos, model.visual.trunk, settings.start, preprocessing, each, work / f"{name}.npy", threads,
                 settings.seed, advance,
             )  # fmt: skip
+        if not made.photos:
+            reason = max(made.rejected, key=lambda reason: made.rejected[reason])
+            raise BadData(f"none of {len(photos)} photos could be read (most: {reason}): check the mapping's [images]")
+        return made
 
     features = text_features(model, config["model_cfg"]["text_cfg"])
     material, held = [], {}

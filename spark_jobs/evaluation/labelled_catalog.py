@@ -1,18 +1,22 @@
 """A catalog's photos with their labels, read through its mapping file without Spark: for training and evaluation."""
 
 import csv
+import gzip
 import json
 import re
 import urllib.error
 import urllib.request
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
-from urllib.parse import urljoin, urlsplit
+from typing import Any, TextIO, TypeVar, cast
+from urllib.parse import urljoin
 
 from PIL import Image
 
@@ -20,12 +24,14 @@ from retrieval.photos.decoding import decode_photo
 from schemas.errors import BadData, MappingInvalid, PhotoRejected
 from schemas.mapping import CatalogMapping, ImageLinks, fields_of, is_template
 from schemas.reasons import FetchReason, http_reason
+from spark_jobs.fetch.links import LinkRefused, parse_link
 
 Read = TypeVar("Read")
 
 PHOTO_MAX_BYTES = 32 << 20
 DOWNLOAD_TIMEOUT_S = 20.0
 _FIELD = re.compile(r"\{([^{}]+)\}")
+_SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.\-]+):")
 _READ_AT_ONCE = 4
 
 
@@ -89,14 +95,17 @@ def _read_rows(catalog: Path, mapping: CatalogMapping) -> Iterator[dict[str, str
     if mapping.source_format not in readers:
         raise MappingInvalid(f"{mapping.source_format} cannot be read here: export the rows as CSV, JSONL or Parquet")
     pattern = mapping.source_path or "."
-    sources = [catalog / pattern] if (catalog / pattern).exists() else sorted(catalog.glob(pattern))
+    sources = [catalog / pattern] if (catalog / pattern).exists() else []
+    with suppress(ValueError, NotImplementedError):  # no pattern that could match
+        sources = sources or sorted(catalog.glob(pattern))
     if not sources:
         raise BadData(f"{catalog} has no {pattern}: check --catalog and source.path in the mapping file")
     for source in sources:
         for file in _data_files(source):
             try:
-                yield from readers[mapping.source_format](file, mapping.encoding)
-            except (OSError, ValueError, LookupError, csv.Error) as error:
+                for row in readers[mapping.source_format](file, mapping):
+                    yield row if mapping.source_format == "jsonl" else _under_their_names(row, mapping)
+            except (OSError, EOFError, ValueError, LookupError, ArithmeticError, csv.Error, zlib.error) as error:
                 raise BadData(f"{file} cannot be read as {mapping.source_format}: {error}") from error
 
 
@@ -107,25 +116,39 @@ def _data_files(source: Path) -> list[Path]:
     return sorted(part for part in source.iterdir() if part.is_file() and part.name[0] not in "._")
 
 
-def _csv_rows(file: Path, encoding: str) -> Iterator[dict[str, str]]:
-    # What is not in the declared encoding is damage to one field, not to the catalog.
-    with file.open(newline="", encoding="utf-8-sig" if encoding == "utf-8" else encoding, errors="replace") as lines:
-        for row in csv.DictReader(lines):
-            yield {name: value for name, value in row.items() if name is not None and isinstance(value, str)}
+def _under_their_names(row: dict[str, str], mapping: CatalogMapping) -> dict[str, str]:
+    """Columns under the names that the mapping has: as ingest, else without regard to case and outer blanks."""
+    absent = [theirs for theirs in mapping.source_columns if theirs not in row]
+    loosely = {name.strip().lower(): row[name] for name in reversed(row)} if absent else {}
+    return row | {theirs: loosely[key] for theirs in absent if (key := theirs.strip().lower()) in loosely}
 
 
-def _jsonl_rows(file: Path, encoding: str) -> Iterator[dict[str, str]]:
-    with file.open(encoding=encoding, errors="replace") as lines:
+def _open_text(file: Path, encoding: str) -> TextIO:
+    """What is not in the declared encoding is damage to one field, not to the catalog; line breaks stay as they are."""
+    is_utf8 = encoding.lower().replace("-", "") == "utf8"
+    opener: Any = gzip.open if file.suffix == ".gz" else open
+    opened = opener(file, "rt", encoding="utf-8-sig" if is_utf8 else encoding, errors="replace", newline="")
+    return cast(TextIO, opened)
+
+
+def _csv_rows(file: Path, mapping: CatalogMapping) -> Iterator[dict[str, str]]:
+    with _open_text(file, mapping.encoding) as lines:
+        for row in csv.DictReader(lines, delimiter=mapping.delimiter, restval=""):
+            yield {name: value for name, value in row.items() if name is not None}
+
+
+def _jsonl_rows(file: Path, mapping: CatalogMapping) -> Iterator[dict[str, str]]:
+    with _open_text(file, mapping.encoding) as lines:
         for line in lines:
             try:
                 row = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
             if isinstance(row, dict):
                 yield {name: _as_text(value) for name, value in row.items()}
 
 
-def _parquet_rows(file: Path, encoding: str) -> Iterator[dict[str, str]]:
+def _parquet_rows(file: Path, mapping: CatalogMapping) -> Iterator[dict[str, str]]:
     import pyarrow.parquet
 
     for batch in pyarrow.parquet.ParquetFile(file).iter_batches():
@@ -138,7 +161,9 @@ def _as_text(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return str(value).lower()
-    return json.dumps(value) if isinstance(value, (list, dict)) else str(value)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return json.dumps(value, default=_as_text) if isinstance(value, (list, dict)) else str(value)
 
 
 def _refuse_missing_columns(row: dict[str, str], mapping: CatalogMapping) -> None:
@@ -169,33 +194,52 @@ def _links(row: dict[str, str], images: ImageLinks) -> list[str]:
     if images.template:
         given = [_fill(images.template, row)]
     elif images.column:
-        text = row.get(images.column, "")
-        given = json.loads(text) if text.lstrip().startswith("[") else text.split(images.separator)
+        given = _split(row.get(images.column, ""), images.separator)
     else:
         given = [row.get(column, "") for column in images.columns]
     return [link.strip() for link in given if isinstance(link, str) and link.strip()]
 
 
+def _split(text: str, separator: str) -> list[Any]:
+    """A list in one field: a JSON array, or parts between separators."""
+    if text.lstrip().startswith("["):
+        with suppress(ValueError, RecursionError):
+            return list(json.loads(text))
+    return text.split(separator)
+
+
 def _absolute(link: str, images: ImageLinks, catalog: Path) -> str:
-    if urlsplit(link).scheme in ("http", "https", "file"):
+    if _scheme_of(link):
         return link
-    if images.base and urlsplit(images.base).scheme:
-        return urljoin(images.base.rstrip("/") + "/", link)
-    return str(catalog / (images.base or "") / link)
+    if images.base and _scheme_of(images.base):
+        with suppress(ValueError):
+            return urljoin(images.base.rstrip("/") + "/", link)
+    return f"https:{link}" if link.startswith("//") else str(catalog / (images.base or "") / link)
+
+
+def _scheme_of(link: str) -> str:
+    found = _SCHEME.match(link)
+    return found[1].lower() if found else ""
 
 
 def _read_bytes(link: str) -> bytes:
-    local = Path(urllib.request.url2pathname(urlsplit(link).path)) if link.startswith("file:") else Path(link)
+    scheme = _scheme_of(link)
     try:
-        if not link.startswith(("http://", "https://")):
-            return local.read_bytes()
-        with urllib.request.urlopen(link, timeout=DOWNLOAD_TIMEOUT_S) as answer:
+        if not scheme:
+            return Path(link).read_bytes()
+        if scheme == "file":
+            return Path(parse_link(link).path).read_bytes()
+        if scheme not in ("http", "https"):
+            raise LinkRefused(FetchReason.SCHEME_REFUSED, scheme)
+        with urllib.request.urlopen(str(parse_link(link).url), timeout=DOWNLOAD_TIMEOUT_S) as answer:
             data: bytes = answer.read(PHOTO_MAX_BYTES + 1)
+    except LinkRefused as refused:
+        raise PhotoRejected(refused.reason, link) from None
     except urllib.error.HTTPError as error:
         raise PhotoRejected(http_reason(error.code), link) from None
     except FileNotFoundError:
         raise PhotoRejected(FetchReason.NOT_FOUND, link) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, HTTPException) as error:
         raise PhotoRejected(FetchReason.CONNECT, f"{link}: {error}") from None
     if len(data) > PHOTO_MAX_BYTES:
         raise PhotoRejected(FetchReason.TOO_LARGE, link)

@@ -5,6 +5,7 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from retrieval.search.metrics import FIGURES
@@ -18,7 +19,8 @@ _PLOTTED = ("p_at_1", "p_at_5", "p_at_10")
 def print_report(report: dict[str, Any], console: Console) -> None:
     """One table a direction: every category, all queries, and the means over categories."""
     rejected = ", ".join(f"{count} {reason}" for reason, count in sorted(report["rejected"].items())) or "none"
-    console.print(f"[bold]{report['model_id']}[/bold] on {report['catalog']}: {report['protocol']}")
+    where = escape(f"{report['catalog']}: {report['protocol']}")
+    console.print(f"[bold]{escape(report['model_id'])}[/bold] on {where}")
     console.print(
         f"{report['gallery_photos']} photos in the gallery, {report['query_photos']} queries; rejected: {rejected}"
     )
@@ -56,7 +58,7 @@ def _table(title: str, direction: dict[str, Any]) -> Table:
     for name in FIGURES:
         table.add_column(_HEADINGS[name], justify="right")
     for category, figures in direction["by_category"].items():
-        table.add_row(category, *_cells(figures))
+        table.add_row(escape(category), *_cells(figures))
     table.add_section()
     table.add_row("all", *_cells(direction["all"]), style="bold")
     table.add_row("mean over categories", *_cells(direction["mean_over_categories"]), style="bold")
@@ -76,7 +78,7 @@ def _draw_direction(panel: Any, title: str, direction: dict[str, Any]) -> None:
     for order, name in enumerate(_PLOTTED):
         values = [100 * direction["by_category"][category][name] for category in categories]
         panel.barh([place + 0.27 * (order - 1) for place in places], values, height=0.25, label=_HEADINGS[name])
-    panel.set_yticks(list(places), categories)
+    panel.set_yticks(list(places), categories, parse_math=False)  # dollars are prices here
     panel.invert_yaxis()
     panel.set_xlim(0, 100)
     panel.set_xlabel("%")

@@ -4,7 +4,7 @@ import ipaddress
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from yarl import URL
 
@@ -78,6 +78,7 @@ def parse_redirect(base: Link, location: str) -> Link:
         raise LinkRefused(FetchReason.REDIRECT_INVALID, "no Location")
     try:
         target = base.url.join(_as_url(location.strip()))
+        _ = target.port  # a number that is no port is found only here
     except (ValueError, UnicodeError) as error:
         raise LinkRefused(FetchReason.REDIRECT_INVALID, str(error)) from None
     if target.scheme not in ("http", "https") or (base.scheme == "https" and target.scheme == "http"):
@@ -126,15 +127,23 @@ def _is_plain(text: str) -> bool:
 
 
 def _s3_link(text: str) -> Link:
-    parts = urlsplit(text.replace("?", "%3F").replace("#", "%23"))
+    parts = _split(text)
     if not parts.netloc or not parts.path.strip("/"):
         raise LinkRefused(FetchReason.BAD_URL, "no bucket or no key")
     return Link("s3", f"s3/{parts.netloc}", URL(), unquote(parts.path[1:]))
 
 
 def _file_link(text: str) -> Link:
-    parts = urlsplit(text.replace("?", "%3F").replace("#", "%23"))
+    parts = _split(text)
     path = unquote(parts.path)
     if parts.netloc not in ("", "localhost") or not path.startswith("/") or "\0" in path:
         raise LinkRefused(FetchReason.BAD_URL, "no absolute path on this machine")
     return Link("file", "file", URL(), str(Path(path)))
+
+
+def _split(text: str) -> SplitResult:
+    """The parts of a link in which ? and # are signs like any other."""
+    try:
+        return urlsplit(text.replace("?", "%3F").replace("#", "%23"))
+    except ValueError as error:  # half an IPv6 address for a bucket or host, or signs in it that stand for a /
+        raise LinkRefused(FetchReason.BAD_URL, str(error)) from None

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from retrieval.store.objects import ObjectStore, open_store
-from schemas.errors import MissingReceipt, ShopLensError, StoreUnavailable
+from schemas.errors import Misconfigured, MissingReceipt, ShopLensError, StoreUnavailable
 from schemas.intervals import DataInterval, format_time_key, parse_time
 from schemas.receipts import Receipt, failure_key, receipt_key
 from spark_jobs.running.passing_troubles import name_trouble
@@ -69,6 +69,8 @@ def job_parser(description: str | None) -> argparse.ArgumentParser:
 
 def context_of(job: str, arguments: argparse.Namespace) -> JobContext:
     interval = DataInterval(arguments.interval_start, arguments.interval_end)
+    if interval.end < interval.start:
+        raise Misconfigured("--interval-end is before --interval-start: exchange them")
     as_of = parse_time(arguments.as_of) if arguments.as_of else interval.end
     return JobContext(
         job=job, dag=arguments.dag, lake=absolute_lake(arguments.lake), store=open_store(arguments.store),
@@ -77,7 +79,9 @@ def context_of(job: str, arguments: argparse.Namespace) -> JobContext:
 
 
 def absolute_lake(lake: str) -> str:
-    """A folder as an absolute path (Spark takes a relative one for a table's name); a URI as it is."""
+    """A folder as an absolute path (Spark takes a relative one for a table's name); a URI as it is. Raises Misconfigured."""
+    if not lake.strip():
+        raise Misconfigured("--lake is empty: name a folder, or an s3:// prefix")
     return lake.rstrip("/") if "://" in lake else str(Path(lake).absolute())
 
 

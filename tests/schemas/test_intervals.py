@@ -34,3 +34,16 @@ def test_a_time_without_a_zone_is_refused_with_how_to_write_it(text: str) -> Non
 )
 def test_every_http_status_has_a_reason(status: int, reason: FetchReason) -> None:
     assert http_reason(status) is reason
+
+
+def test_what_a_time_without_a_zone_should_be_is_a_time() -> None:
+    for text in ("2026-01-31", "2026-01-31T02:00"):
+        with pytest.raises(Misconfigured) as refused:
+            parse_time(text)
+        assert parse_time(str(refused.value).rpartition(" ")[2])
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:00:00-05:00"])
+def test_a_time_that_its_zone_takes_out_of_the_calendar_is_refused(text: str) -> None:
+    with pytest.raises(Misconfigured, match="years 1 to 9999"):
+        parse_time(text)

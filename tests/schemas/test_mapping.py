@@ -35,6 +35,17 @@ def test_templates_name_every_column_in_braces() -> None:
         ({"source": {"format": "csv", "delimeter": ";"}}, "source.delimeter is unknown"),
         ({"source": {"format": "csv", "delimiter": "||"}}, "write the one sign between fields"),
         ({"images": {"colum": "photo"}}, "images.colum is unknown"),
+        ({"images": {"columns": "photo"}}, "images.columns must be a list of names"),
+        ({"images": {"columns": ["photo", 2]}}, "images.columns must be a list of names"),
+        ({"images": {"column": ["a", "b"]}}, "images.column must be text"),
+        ({"images": {"template": 3}}, "images.template must be text"),
+        ({"images": {"column": "a", "base": 3}}, "images.base must be text"),
+        ({"images": {"column": "a", "separator": ""}}, "images.separator is empty"),
+        ({"source": {"path": ["a.csv", "b.csv"]}}, "source.path must be text"),
+        ({"source": "catalog.csv"}, "write [source] on a line of its own"),
+        ({"defaults": "EUR"}, "write [defaults] on a line of its own"),
+        ({"attributes": "fabric"}, "write [attributes] on a line of its own"),
+        ({"defaults": {"in_stock": [True]}}, "defaults.in_stock must be"),
     ],
 )
 def test_a_mapping_that_does_not_fit_says_which_key_and_why(change: dict, says: str) -> None:
@@ -52,3 +63,14 @@ def test_a_mapping_that_is_no_toml_is_refused(tmp_path: Path) -> None:
     (tmp_path / "m.toml").write_text("[source\n")
     with pytest.raises(MappingInvalid, match="no TOML"):
         read_mapping(tmp_path / "m.toml")
+
+
+def test_a_mapping_that_is_no_file_says_so_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(MappingInvalid, match="cannot be read: Is a directory"):
+        read_mapping(tmp_path)
+
+
+def test_a_mapping_saved_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "m.toml"
+    file.write_text('\ufeff[source]\n[columns]\nproduct_id = "sku"\n[images]\ncolumn = "photo"\n', encoding="utf-8")
+    assert read_mapping(file).columns == {"product_id": "sku"}

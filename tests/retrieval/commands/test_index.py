@@ -15,7 +15,7 @@ from retrieval.publishing.publish import publish
 from retrieval.search.segments import open_build
 from retrieval.store.objects import FolderStore
 from schemas.delta import CHANGES_FILE, DeltaEvaluation, delta_key
-from schemas.errors import BadData
+from schemas.errors import BadData, ShopLensError
 from schemas.manifest import ITEMS_FILE, build_key
 from schemas.pointer import Served
 from spark_jobs.index_build.assemble import assemble_build
@@ -131,3 +131,16 @@ def test_the_store_is_asked_for_where_none_is_named() -> None:
     result = CliRunner().invoke(index, ["list"], env={"SHOPLENS_STORE": None})
     assert result.exit_code == 2
     assert "Missing option '--store'" in result.output
+
+
+def test_brackets_in_a_reason_are_shown_as_they_are(store: FolderStore) -> None:
+    run(store, "rollback", "--to", "2", "--reason", "[/b] see [hotfix]")
+    assert "[/b] see [hotfix]" in run(store, "show").output
+
+
+@pytest.mark.parametrize("command", ["show", "verify"])
+@pytest.mark.parametrize("folder_id", ["nothing", "../../../etc"])
+def test_what_is_not_there_is_not_called_damaged(store: FolderStore, command: str, folder_id: str) -> None:
+    error = run(store, command, folder_id).exception
+    assert isinstance(error, ShopLensError)
+    assert "damaged" not in str(error)

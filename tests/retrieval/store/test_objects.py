@@ -8,7 +8,7 @@ import pytest
 
 from retrieval.store.objects import FolderStore, ObjectStore, open_store
 from retrieval.store.s3 import S3Store
-from schemas.errors import PreconditionFailed, StoreNotWritable, StoreUnavailable
+from schemas.errors import Misconfigured, PreconditionFailed, StoreNotWritable, StoreUnavailable
 
 
 @pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.full)])
@@ -152,7 +152,7 @@ def test_an_upload_that_fails_leaves_nothing(tmp_path: Path) -> None:
 def test_a_key_cannot_leave_the_folder(tmp_path: Path) -> None:
     store = FolderStore(tmp_path / "store")
     (tmp_path / "secret").write_text("s")
-    with pytest.raises(ValueError, match="leaves the store"):
+    with pytest.raises(Misconfigured, match="leaves the store"):
         store.get("../secret")
 
 
@@ -164,9 +164,17 @@ def test_a_folder_that_cannot_be_written_says_what_to_do(tmp_path: Path) -> None
 
 def test_uris_choose_the_store(tmp_path: Path) -> None:
     assert isinstance(open_store(str(tmp_path)), FolderStore)
-    assert isinstance(open_store(tmp_path.as_uri()), FolderStore)
+    spaced = FolderStore(tmp_path / "a störe #1")
+    spaced.put("key", b"1")
+    assert open_store(spaced.uri).get("key") is not None
     os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
     assert open_store("s3://bucket/a/b/").uri == "s3://bucket/a/b"
+
+
+@pytest.mark.parametrize("uri", ["", " ", "s3://", "gs://bucket/prefix", "https://bucket.s3.amazonaws.com/"])
+def test_what_is_no_store_is_refused_and_not_made_a_folder_of(uri: str) -> None:
+    with pytest.raises(Misconfigured, match="is no object store"):
+        open_store(uri)
 
 
 @pytest.mark.full
@@ -196,3 +204,10 @@ def test_a_store_without_credentials_wants_a_person(monkeypatch: pytest.MonkeyPa
     client = boto3.Session().client("s3")  # the default session remembers what other tests set
     with pytest.raises(StoreNotWritable, match="no credentials for s3://bucket"):
         S3Store("bucket", "", client).get("a")
+
+
+def test_a_bucket_whose_name_is_none_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    with pytest.raises(StoreNotWritable) as refused:
+        open_store("s3://my bucket/prefix").get("a")
+    assert "\n" not in str(refused.value)

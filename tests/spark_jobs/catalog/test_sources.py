@@ -4,8 +4,11 @@ import gzip
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from schemas.errors import BadData, MappingInvalid, Misconfigured, TryAgain
 from spark_jobs.catalog.moments import Mode
@@ -66,6 +69,13 @@ def test_csv_with_another_delimiter_says_what_to_write(
     assert f'write delimiter = "{written}" in [source]' in str(caught.value)
 
 
+def test_csv_may_have_columns_without_a_name_or_with_the_same_one(spark: SparkSession, tmp_path: Path) -> None:
+    content = b",sku,name,cost,photo,size,size,\n0,1,Coat,10,a.jpg,S,M,\n1,2,few\n"
+    rows = read_csv(spark, tmp_path, content).collect()
+    assert [(row["sku"], row["photo"]) for row in rows if not row[UNREADABLE]] == [("1", "a.jpg")]
+    assert len(rows) == 2
+
+
 def test_csv_rows_with_too_few_or_too_many_fields_are_unreadable(spark: SparkSession, tmp_path: Path) -> None:
     content = b"sku,name,cost,photo\n1,few\n2,a,1,b.jpg,much,more\n3,Coat,1,c.jpg\n"
     frame = read_csv(spark, tmp_path, content)
@@ -114,6 +124,41 @@ def test_jsonl_reads_numbers_lists_and_nulls_and_finds_broken_lines(spark: Spark
     assert sorted(row[RAW] for row in rows if row[UNREADABLE]) == ["[1]", '{"sku":"2","name":']
 
 
+def test_of_two_objects_on_one_line_none_is_lost(spark: SparkSession, tmp_path: Path) -> None:
+    lines = [
+        b'{"sku":"1","photo":"a"} {"sku":"2"}',
+        b'[{"sku":"3"},{"sku":"4"}]',
+        b'{"sku":"5"} or so',
+        b'{"sku":"6"},',
+    ]
+    frame = read_source(spark, write(tmp_path, "catalog.jsonl", b"\n".join(lines)), mapping_of(**COLUMNS))
+    found = {row[RAW]: row["sku"] for row in frame.collect() if not row[UNREADABLE]}
+    assert found == {'{"sku":"6"},': "6"}
+    assert frame.where(UNREADABLE).count() == 3
+
+
+@pytest.mark.parametrize("zone", [None, "Europe/Berlin"])
+def test_parquet_times_in_nanoseconds_are_read_as_pandas_writes_them(
+    spark: SparkSession, tmp_path: Path, zone: str | None
+) -> None:
+    moments = pa.array([1769817600_123456999, None, -1], pa.timestamp("ns", zone))
+    table = {
+        "sku": [1, 2, 3],
+        "name": ["a"] * 3,
+        "cost": [1] * 3,
+        "photo": ["a.jpg"] * 3,
+        "seen": moments,
+        "other": moments,
+    }
+    pq.write_table(pa.table(table), tmp_path / "catalog.parquet")
+    columns = {"product_id": "sku", "title": "name", "price": "cost", "created_at": "seen"}
+    mapping = mapping_of("parquet", "catalog.parquet", columns=columns)
+    source = read_source(spark, CatalogPlace(str(tmp_path)), mapping)
+    rows = transform(source, mapping, "https://shop.example/", Mode.SNAPSHOT)
+    found = {row[0]: row[1] for row in rows.select("product_id", F.unix_micros("created_at")).collect()}
+    assert found == {"1": 1769817600_123456, "2": None, "3": -1}
+
+
 def test_parquet_columns_of_any_type_are_read(spark: SparkSession, tmp_path: Path) -> None:
     spark.sql(
         "SELECT 7 AS sku, 'Coat' AS name, CAST(9.50 AS DECIMAL(10,2)) AS cost, array('a.jpg', 'b.jpg') AS photo"
@@ -151,6 +196,44 @@ def test_a_damaged_parquet_file_is_one_line(catalog_lake: Lake, tmp_path: Path, 
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("catalog.csv.gz", gzip.compress(b"sku,name,cost,photo\n1,Coat,1,a.jpg\n")[:-12], "compressed file"),
+        ("catalog.csv.gz", b"sku,name,cost,photo\n", "compressed file"),
+        ("catalog.jsonl.gz", b'{"sku":"1"}\n', "compressed file"),
+        ("catalog.csv", b"sku,name,cost,photo" + b",x" * 21_000 + b"\n", "20480 columns"),
+    ],
+)
+def test_a_file_that_spark_cannot_read_is_one_line(
+    catalog_lake: Lake, tmp_path: Path, name: str, content: bytes, says: str
+) -> None:
+    mapping = mapping_of("jsonl" if "jsonl" in name else "csv", name, **COLUMNS)
+    with pytest.raises(BadData, match=says) as raised:
+        ingest(catalog_lake, write(tmp_path, name, content), mapping, interval_of_day(1, Mode.SNAPSHOT), Limits())
+    assert "\n" not in str(raised.value)
+
+
+def test_parquet_files_with_other_types_are_one_line(catalog_lake: Lake, tmp_path: Path) -> None:
+    for number, sku in enumerate((1, "two")):
+        table = pa.table({"sku": [sku], "name": ["Coat"], "cost": [1], "photo": ["a.jpg"]})
+        pq.write_table(table, tmp_path / f"{number}.parquet")
+    mapping = mapping_of("parquet", "*.parquet", **COLUMNS)
+    with pytest.raises(BadData, match="different types"):
+        ingest(catalog_lake, CatalogPlace(str(tmp_path)), mapping, interval_of_day(1, Mode.SNAPSHOT), Limits())
+
+
+def test_signs_of_patterns_in_a_folder_are_its_name(spark: SparkSession, tmp_path: Path) -> None:
+    folder = tmp_path / "shop [2] {new}"
+    folder.mkdir()
+    place = write(folder, "catalog.jsonl", b'{"sku":"1","photo":"a.jpg"}\n')
+    for path in ("catalog.jsonl", "*.jsonl"):
+        assert read_source(spark, place, mapping_of("jsonl", path, **COLUMNS)).count() == 1
+    write(folder, "catalog.csv", b"sku,name,cost,photo\n1,Coat,1,a.jpg\n")
+    with pytest.raises(BadData, match="rename it"):  # Spark itself takes the name of a CSV file for a pattern twice
+        read_source(spark, place, csv_mapping())
+
+
 def test_csv_files_with_different_headers_are_refused_not_shifted(catalog_lake: Lake, tmp_path: Path) -> None:
     write(tmp_path, "1.csv", b"sku,name,cost,photo\n1,Coat,1,a.jpg\n")
     place = write(tmp_path, "2.csv", b"cost,sku,name,photo\n1,2,Hat,b.jpg\n")
@@ -175,6 +258,32 @@ def test_postgresql_is_read_by_table_and_by_query(spark: SparkSession, postgresq
         assert set(rows) == expected
         assert (rows["1"]["price"], str(rows["1"]["image_urls"][1])) == (9.5, "https://shop.example/b.jpg")
         assert rows["1"]["created_at"].timestamp() == 1769817600
+
+
+def test_numbers_of_postgresql_are_read_digit_by_digit(spark: SparkSession, postgresql_server: PostgresServer) -> None:
+    postgresql_server.run(
+        'DROP TABLE IF EXISTS priced; CREATE TABLE priced (sku numeric, name text, cost numeric(50,10), photo text, "a `b" numeric);'
+        "INSERT INTO priced VALUES (7, 'Coat', 1.5, 'a.jpg', 1e100), (8, 'Hat', 'NaN', 'b.jpg', NULL)"
+    )
+    place = CatalogPlace(postgresql_server.jdbc_uri, postgresql_server.user, postgresql_server.password)
+    mapping = mapping_of("postgresql", source={"format": "postgresql", "table": "priced"}, **COLUMNS)
+    rows = transform(read_source(spark, place, mapping), mapping, "https://shop.example/", Mode.SNAPSHOT).collect()
+    found = {row["product_id"]: (row["price"], [fault["reason"] for fault in row["faults"]]) for row in rows}
+    assert found == {"7": (1.5, []), "8": (None, ["price_not_a_number"])}
+
+
+def test_what_a_database_says_of_a_query_is_said_again(
+    spark: SparkSession, lake: Lake, postgresql_server: PostgresServer
+) -> None:
+    place = CatalogPlace(postgresql_server.jdbc_uri, postgresql_server.user, postgresql_server.password)
+    found_late = (
+        "(SELECT g AS sku, (1 / (g - 1))::text AS name, 1 AS cost, 'a.jpg' AS photo FROM generate_series(1, 3) g)"
+    )
+    for query, says in (("(SELEC 1)", "syntax error"), (found_late, "division by zero")):
+        mapping = mapping_of("postgresql", source={"format": "postgresql", "table": query}, **COLUMNS)
+        with pytest.raises(BadData, match=says) as raised:
+            ingest(lake, place, mapping, interval_of_day(1, Mode.SNAPSHOT), Limits())
+        assert "\n" not in str(raised.value)
 
 
 def test_what_is_wrong_with_a_database_is_one_line_with_its_exit_code(

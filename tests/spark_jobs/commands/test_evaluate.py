@@ -114,6 +114,20 @@ def test_words_that_are_no_json_are_refused(catalog, tmp_path):
     assert isinstance(error_of(run(catalog, "--text-queries", str(words))), BadData)
 
 
+def test_words_that_stand_in_no_list_are_refused_and_not_taken_letter_by_letter(catalog, tmp_path):
+    words = tmp_path / "words.json"
+    words.write_text('{"hat": "a red hat"}')
+    assert "no list" in str(error_of(run(catalog, "--text-queries", str(words))))
+
+
+def test_brackets_and_dollars_in_a_category_are_signs_like_any_other(catalog, tmp_path):
+    rows = (catalog / "rows.csv").read_text()
+    (catalog / "rows.csv").write_text(rows.replace("hat", "[/b] hat").replace("bag", r"$\frac$"))
+    result = run(catalog, "--plot", str(tmp_path / "figures.png"))
+    assert result.exit_code == 0, result.exception
+    assert "[/b] hat" in result.output
+
+
 def test_an_unknown_model_is_refused_in_one_line(catalog):
     assert isinstance(error_of(run(catalog, "--model", "ViT-Z-99")), ModelUnavailable)
 

@@ -112,3 +112,11 @@ def test_without_airflow_the_job_runs_here_on_just_those_links(no_airflow: None,
         assert (done["where"], done["looked_at"], done["fetched"]) == ("here", 1, 1)
         assert shop.outcomes()[back] is None
         assert server.seen.requests["/good.jpg"] == 1
+
+
+def test_an_airflow_address_that_is_none_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOPLENS_AIRFLOW_URL", "http://localhost:1/a b")
+    monkeypatch.setenv("SHOPLENS_AIRFLOW_TOKEN", "given")
+    result = CliRunner().invoke(redrive, ["--reason", "http_429"])
+    assert isinstance(result.exception, Misconfigured)
+    assert "SHOPLENS_AIRFLOW_URL" in str(result.exception)

@@ -86,3 +86,13 @@ def test_figures_on_validation_senders_stand_beside_those_of_the_bare_backbone(c
     record = run_training(catalog, catalog / "validated", "--validate")
     assert record["photos_kept_back_for_validation"] == {catalog.name: 1}
     assert set(record["validation"][catalog.name]) == {"trained", "bare backbone"}
+
+
+@pytest.mark.full
+def test_a_catalog_without_one_readable_photo_says_why(catalog, tmp_path):
+    for photo in catalog.glob("*.png"):
+        photo.unlink()
+    arguments = ["--catalog", str(catalog), "--mapping", str(catalog / "mapping.toml"), "--out", str(tmp_path / "o")]
+    result = CliRunner().invoke(train_heads, [*arguments, "--start", "7.0", "--views", "2", "--batch", "4"])
+    assert isinstance(result.exception, BadData)
+    assert "none of 5 photos could be read (most: not_found)" in str(result.exception)

@@ -1,5 +1,7 @@
 """A catalog read without Spark gives the photos and labels that its mapping names."""
 
+import datetime
+import gzip
 import json
 from collections import Counter
 from pathlib import Path
@@ -88,3 +90,59 @@ def test_an_address_where_nobody_listens_is_a_reason_not_a_crash():
     with pytest.raises(PhotoRejected) as refused:
         open_photo("http://127.0.0.1:9/a.jpg")
     assert refused.value.reason == "connect"
+
+
+def test_csv_is_read_as_the_mapping_says_and_as_ingest_does(tmp_path: Path):
+    source = {"format": "csv", "path": "rows.csv.gz", "delimiter": ";", "encoding": "UTF-8"}
+    mapping = mapping_of(source, {"columns": ["front", "back"]})
+    rows = "\ufeffSKU; Kind ;wool;front;back\n1;few\n2;hat;;a.jpg;\n"
+    (tmp_path / "rows.csv.gz").write_bytes(gzip.compress(rows.encode()))
+    (photo,) = read_labelled_photos(tmp_path, mapping)
+    assert (photo.value("product_id"), photo.value("category")) == ("2", "hat")
+
+
+def test_a_compressed_file_that_is_cut_off_is_one_line(tmp_path: Path):
+    mapping = mapping_of({"format": "csv", "path": "rows.csv.gz"}, {"column": "front"})
+    (tmp_path / "rows.csv.gz").write_bytes(gzip.compress(b"sku,kind,wool,front\n1,hat,,a.jpg\n")[:-9])
+    with pytest.raises(BadData, match="cannot be read as csv"):
+        read_labelled_photos(tmp_path, mapping)
+
+
+def test_a_pattern_that_can_match_nothing_is_one_line(tmp_path: Path):
+    for path in ("/elsewhere/*.csv", "**rows"):
+        with pytest.raises(BadData, match=r"source\.path"):
+            read_labelled_photos(tmp_path, mapping_of({"format": "csv", "path": path}, {"column": "front"}))
+
+
+def test_json_lines_may_be_compressed_and_begin_with_a_byte_order_mark(tmp_path: Path):
+    mapping = mapping_of({"format": "jsonl", "path": "rows.jsonl.gz"}, {"column": "photos"})
+    row = {"sku": 1, "kind": "hat", "photos": "a.jpg"}
+    (tmp_path / "rows.jsonl.gz").write_bytes(gzip.compress(f"\ufeff{json.dumps(row)}\n".encode()))
+    assert [photo.value("category") for photo in read_labelled_photos(tmp_path, mapping)] == ["hat"]
+
+
+def test_parquet_columns_of_any_type_are_read(tmp_path: Path):
+    mapping = mapping_of({"format": "parquet", "path": "rows.parquet"}, {"template": "{sku}.jpg"})
+    told = [[{"at": datetime.datetime(2026, 1, 31)}]]
+    table = pa.table({"sku": [1], "kind": [b"hat"], "wool": [None], "history": told})
+    pq.write_table(table, tmp_path / "rows.parquet")
+    assert [photo.value("category") for photo in read_labelled_photos(tmp_path, mapping)] == ["hat"]
+
+
+@pytest.mark.parametrize(
+    ("link", "reason"),
+    [
+        ("[a.jpg", "not_found"),  # begins like a list, and is none
+        ("http://[::1/a.jpg", "bad_url"),
+        ("HTTP://127.0.0.1:9/a b.jpg", "connect"),
+        ("http://127.0.0.1:99999/a.jpg", "bad_url"),
+        ("//127.0.0.1:9/a.jpg", "connect"),
+        ("ftp://127.0.0.1/a.jpg", "scheme_refused"),
+    ],
+)
+def test_a_strange_link_is_a_reason_not_a_crash(tmp_path: Path, link: str, reason: str):
+    mapping = mapping_of({"format": "csv", "path": "rows.csv"}, {"column": "front"})
+    (tmp_path / "rows.csv").write_text(f"sku,kind,wool,front\n1,hat,,{link}\n")
+    rejected: Counter[str] = Counter()
+    list(photo_batches(read_labelled_photos(tmp_path, mapping), 2, lambda image: image.size, rejected))
+    assert rejected == {reason: 1}

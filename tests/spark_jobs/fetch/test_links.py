@@ -37,6 +37,9 @@ def test_a_link_is_asked_as_the_catalog_meant_it(text: str, asked: str) -> None:
         (f"https://shop.example/{'a' * 9000}", FetchReason.BAD_URL),
         ("s3://bucket-only", FetchReason.BAD_URL),
         ("file://other-machine/a.jpg", FetchReason.BAD_URL),
+        ("s3://[bucket/a.jpg", FetchReason.BAD_URL),
+        ("s3://buck\u2100t/a.jpg", FetchReason.BAD_URL),
+        ("file://[shop/a.jpg", FetchReason.BAD_URL),
         ("ftp://shop.example/a.jpg", FetchReason.SCHEME_REFUSED),
         ("data:image/png;base64,AAAA", FetchReason.SCHEME_REFUSED),
         ("javascript:alert(1)", FetchReason.SCHEME_REFUSED),
@@ -81,6 +84,7 @@ def test_a_redirect_goes_where_it_says_without_credentials(base: str, location: 
     [
         ("", FetchReason.REDIRECT_INVALID),
         ("http://[::1/", FetchReason.REDIRECT_INVALID),
+        ("https://shop.example:99999/a.jpg", FetchReason.REDIRECT_INVALID),
         ("http://shop.example/a.jpg", FetchReason.SCHEME_REFUSED),  # back from https
         ("file:///etc/passwd", FetchReason.SCHEME_REFUSED),
         ("gopher://shop.example/", FetchReason.SCHEME_REFUSED),

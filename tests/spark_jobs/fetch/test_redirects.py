@@ -33,6 +33,7 @@ def test_a_redirect_is_followed_and_noted(server: FaultServer, status: int) -> N
         ("s3://bucket/key", FetchReason.SCHEME_REFUSED),
         ("", FetchReason.REDIRECT_INVALID),
         ("http://[::1/", FetchReason.REDIRECT_INVALID),
+        ("http://shop.example:99999/a.jpg", FetchReason.REDIRECT_INVALID),
     ],
 )
 def test_a_redirect_to_where_it_must_not_go_is_refused(server: FaultServer, location: str, reason: FetchReason) -> None:

@@ -123,7 +123,7 @@ def test_a_model_without_a_text_tower_is_refused_with_what_to_do(
 ) -> None:
     folder = bundle_without_words(tmp_path / "model")
     with pytest.raises(ModelUnavailable, match="no text tower: choose another --safety, or a model with one"):
-        SafetyCheck("zero_shot", str(folder)).open_scorer()
+        SafetyCheck("zero_shot", str(folder), str(tmp_path)).open_scorer()
     assert run_without_spark(tmp_path, "--safety", "zero_shot", "--model", str(folder)) == 78
     assert "has no text tower" in capfd.readouterr().err
 
@@ -142,8 +142,8 @@ def test_a_limit_that_is_no_score_is_refused(tmp_path: Path, capfd: pytest.Captu
     assert "write one from 0 to 1" in capfd.readouterr().err
 
 
-def test_zero_shot_scores_are_shares_and_the_same_for_a_photo_alone_and_among_others() -> None:
-    scorer = SafetyCheck("zero_shot", str(tiny_bundle_folder())).open_scorer()
+def test_zero_shot_scores_are_shares_and_the_same_for_a_photo_alone_and_among_others(tmp_path: Path) -> None:
+    scorer = SafetyCheck("zero_shot", str(tiny_bundle_folder()), str(tmp_path)).open_scorer()
     assert scorer is not None
     photos = [Image.new("RGB", (200, 100 + 9 * number), (250 - 20 * number, 20 * number, 90)) for number in range(9)]
     scores = list(scorer(photos))

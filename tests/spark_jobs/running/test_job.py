@@ -94,3 +94,22 @@ def test_a_trouble_of_spark_that_may_pass_is_one_line_and_worth_another_try(
 
     assert run_job("a_job", job_parser(None), run_out_of_scratch, arguments_for(tmp_path)) == 75
     assert capsys.readouterr().err.splitlines()[-1].startswith("a_job: no space is left on a scratch disk of Spark")
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "says"),
+    [
+        ("--interval-end", "2026-01-29T02:00:00Z", "before --interval-start"),
+        ("--lake", "", "--lake is empty"),
+        ("--store", "", "is no object store"),
+        ("--dag", "../../nightly", "leaves the store"),
+    ],
+)
+def test_arguments_that_cannot_be_meant_are_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], argument: str, value: str, says: str
+) -> None:
+    given = arguments_for(tmp_path)
+    given[given.index(argument) + 1] = value
+    assert run_job("count", job_parser(None), count_one, given) == 78
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert says in line
