@@ -14,6 +14,7 @@ from online.access.rate_limits import limit_requests, open_rate_limits
 from online.api.answering import surround_requests
 from online.api.document import describe
 from online.api.pages import add_pages
+from online.api.parsing import StrictRequest
 from online.api.problems import answer_problems
 from online.config import SearcherConfig
 from online.routes import add_search_routes, add_state_routes
@@ -39,6 +40,7 @@ def create_app(
     app = OpenAPI("online", info=Info(title="ShopLens", version="1"), doc_ui=False)
     app.extensions["searcher"] = searcher
     app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.request_class = StrictRequest
     if tracer is None and config.traces:
         tracer = open_tracer()
     surround_requests(app, searcher.metrics, config.body_max_bytes, tracer)

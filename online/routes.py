@@ -7,15 +7,17 @@ from flask_openapi3.openapi import OpenAPI
 
 from online.api.document import CLICK_BODY, SEARCH_BODY, problems
 from online.api.parsing import Question, parse_click, parse_search
-from online.api.problems import IMAGE_NOT_FOUND, NOT_READY, ProblemRaised
+from online.api.problems import IMAGE_NOT_FOUND, NOT_READY, STORE_UNAVAILABLE, ProblemRaised
 from online.query.search import answer_question
 from online.searcher import RETRY_AFTER_S, Searcher
 from online.snapshots.snapshot import Snapshot
 from online.telemetry.events import hash_user, new_event_id, now_as_text
+from online.telemetry.logs import describe_error, log
 from online.telemetry.metrics import CONTENT_TYPE
 from schemas.api.answers import HealthResponse, ReadyResponse, SearchResponse, SearchResult
 from schemas.api.fields import SHA256_PATTERN
 from schemas.api.requests import ImagePath
+from schemas.errors import StoreNotWritable, StoreUnavailable
 from schemas.events import ClickEvent, ImpressionEvent
 from schemas.manifest import thumbnail_key
 
@@ -85,16 +87,21 @@ def add_search_routes(app: OpenAPI, searcher: Searcher) -> None:
     @app.get(
         "/images/<image_id>",
         summary="The thumbnail of a photo; it never changes",
-        responses={200: {"description": "OK", "content": {"image/jpeg": {}}}, 304: None, **problems(404)},
+        responses={200: {"description": "OK", "content": {"image/jpeg": {}}}, 304: None, **problems(404, 503)},
     )
     def image(path: ImagePath) -> Response:
         image_id = path.image_id
         if not _SHA256.fullmatch(image_id):
             raise ProblemRaised(IMAGE_NOT_FOUND, "image_id: 64 hexadecimal digits are needed")
         headers = {"Cache-Control": FOR_EVER, "ETag": f'"{image_id}"'}
-        if request.if_none_match.contains(image_id):
+        if image_id in request.if_none_match.as_set(include_weak=True):  # "*" says nothing of this photo
             return Response(status=304, headers=headers)
-        found = searcher.store.get(thumbnail_key(image_id))
+        try:
+            found = searcher.store.get(thumbnail_key(image_id))
+        except (StoreUnavailable, StoreNotWritable) as error:
+            log.warning("thumbnail_not_read", error=describe_error(error))
+            detail = "image_id: the store of photos does not answer: try again"
+            raise ProblemRaised(STORE_UNAVAILABLE, detail, headers={"Retry-After": str(RETRY_AFTER_S)}) from None
         if found is None:
             raise ProblemRaised(IMAGE_NOT_FOUND, f"image_id: there is no photo {image_id}")
         return Response(found.data, mimetype="image/jpeg", headers=headers)

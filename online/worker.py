@@ -8,9 +8,15 @@ worker, whose searches wait for one interpreter, beside another worker that has 
 see each other's load (`WorkLoads`). One with more of it than another takes a new connection a moment later, so that the
 other is there first, and one that answers at least two requests more closes a kept connection after its answer, as HTTP
 lets it: the client comes back to an idle one. So it does with a worker that makes a new snapshot (`work_aside`).
+
+gunicorn waits for the client of a connection that it closes to close it too, up to 2 s, in the thread that takes
+connections: one that is slow to go would stop all others. Here nobody waits for it, and what it still sends is dropped
+for as long as it sends, so that a shopper whose photo is too large reads that rather than a reset.
 """
 
+import json
 import mmap
+import selectors
 import socket
 import ssl
 import sys
@@ -18,8 +24,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, NamedTuple
 
+from gunicorn import util
 from gunicorn.glogging import Logger
 from gunicorn.workers.gthread import ThreadWorker
 
@@ -33,7 +41,11 @@ WORK_ASIDE = 2
 SWITCH_INTERVAL_S = 0.0005
 """How long such work keeps the interpreter from a request that waits for it; Python's own is ten times as much."""
 
+SEE_OFF_S, SEE_OFF_SILENCE_S = 30.0, 2.0
+"""How long a client may take to close a connection after us: while it still sends, and while it sends nothing."""
+
 _PLACES, _LARGEST = 256, 0xFFFE
+_DROPPED_BYTES = 1 << 16
 
 
 class Load(NamedTuple):
@@ -88,6 +100,10 @@ class ThreadedWorker(ThreadWorker):  # type: ignore[misc]
     aside = 0  # work beside requests, counted as so many; changed by the thread that does it
     running: "ThreadedWorker | None" = None  # the worker that this process is
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.leaving: dict[Any, float] = {}  # connections that only their clients have to close, and until when
+
     def accept(self, listener: socket.socket) -> None:
         least, own = WORK_LOADS.least(), self._load()
         if least is not None and own >= least and (own.answering or own > least):
@@ -114,8 +130,48 @@ class ThreadedWorker(ThreadWorker):  # type: ignore[misc]
 
     def finish_request(self, conn: Any, fs: Any) -> None:
         self.answering -= 1
-        super().finish_request(conn, fs)
+        if fs.cancelled() or fs.exception() is not None or not fs.result():
+            self._see_off(conn)
+        else:
+            super().finish_request(conn, fs)
         self._tell()
+
+    def on_leaving_socket_readable(self, conn: Any, client: socket.socket) -> None:
+        try:
+            sent = client.recv(_DROPPED_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            sent = b""
+        if sent:
+            conn.timeout = time.monotonic() + SEE_OFF_SILENCE_S
+        else:
+            self._let_go(conn)
+
+    def murder_pending(self) -> None:
+        super().murder_pending()
+        now = time.monotonic()
+        for conn in [conn for conn, until in self.leaving.items() if now > min(until, conn.timeout)]:
+            self._let_go(conn)
+
+    def _see_off(self, conn: Any) -> None:
+        """Say that nothing more comes. Closed at once, with bytes of the client unread, it would lose our last ones."""
+        now = time.monotonic()
+        self.leaving[conn], conn.timeout = now + SEE_OFF_S, now + SEE_OFF_SILENCE_S
+        try:
+            conn.sock.setblocking(False)
+            self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_leaving_socket_readable, conn))
+            conn.sock.shutdown(socket.SHUT_WR)
+        except (OSError, ValueError):  # the client is gone
+            self._let_go(conn)
+
+    def _let_go(self, conn: Any) -> None:
+        with suppress(KeyError, ValueError):
+            self.poller.unregister(conn.sock)
+        del self.leaving[conn]
+        self.nr_conns -= 1
+        self._tell()
+        conn.close()
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         least = WORK_LOADS.least()
@@ -131,6 +187,7 @@ class ThreadedWorker(ThreadWorker):  # type: ignore[misc]
         for each other; not before the app has answered, as a client may wait for leave to send the rest of its body.
         """
         ThreadedWorker.running = self
+        util.write_error = write_problem  # gunicorn's own is HTML, and no setting says otherwise
         super().load_wsgi()
         app = self.wsgi
 
@@ -163,6 +220,17 @@ class ThreadedWorker(ThreadWorker):  # type: ignore[misc]
     def _tell(self) -> None:
         with _telling:  # two threads may: what is older must not be written last
             WORK_LOADS.write(self.place, self._load() if self._accepting else None)
+
+
+def write_problem(client: socket.socket, status: int, reason: str, detail: str) -> None:
+    """Answer what is no sound HTTP request, which no app sees, as the app answers a request that it cannot read."""
+    from online.api.problems import BAD_REQUEST, INTERNAL, MIMETYPE  # not in the master: it has no use for an app
+
+    kind = INTERNAL if status == 500 else BAD_REQUEST
+    said = {"type": kind.uri, "title": kind.title, "status": status, "detail": f"{reason}: {detail}"[:500]}
+    body = json.dumps(said | {"request_id": ""}).encode()
+    head = f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: {MIMETYPE}\r\nContent-Length: {len(body)}\r\n"
+    util.write_nonblock(client, head.encode() + b"\r\n" + body)
 
 
 @contextmanager

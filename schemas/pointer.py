@@ -67,7 +67,7 @@ class Pointer:
         if version > POINTER_VERSION:
             raise SchemaTooNew(POINTER_KEY, version, POINTER_VERSION)
         try:
-            return cls(
+            pointer = cls(
                 **{
                     **fields,
                     "live": Served(**fields["live"]),
@@ -81,6 +81,23 @@ class Pointer:
             )
         except (KeyError, TypeError) as error:
             raise Corrupt(POINTER_KEY, "a pointer", repr(error)) from error
+        if not pointer._is_sound:
+            raise Corrupt(POINTER_KEY, "a pointer", "fields of other types")
+        return pointer
+
+    @property
+    def _is_sound(self) -> bool:
+        """Whether what is served and compared has its type: NaN for a generation would go live, and no answer could say it."""
+        served = [self.live, *filter(None, (self.candidate, self.previous)), *(line.live for line in self.history)]
+        names = [name for each in served for name in (each.build_id, each.model_id, each.delta_id or "")]
+        counted: tuple[Pointer | Generation, ...] = (self, *self.history)
+        return (
+            all(isinstance(each.source_versions, dict) for each in counted)
+            and all(
+                type(number) is int for each in counted for number in (each.generation, *each.source_versions.values())
+            )
+            and all(isinstance(text, str) for text in (*names, *(each.interval_end for each in counted)))
+        )
 
     def with_history(self, line: Generation) -> "Pointer":
         """This pointer with `line` as the newest of the last twenty generations."""

@@ -20,14 +20,17 @@ _SWEEP_SHARE = 0.01
 _HIT = """
 INSERT INTO counters VALUES (:key, :amount, :now + :expiry)
 ON CONFLICT (key) DO UPDATE SET
-    hits = CASE WHEN expires_at <= :now THEN :amount ELSE hits + :amount END,
-    expires_at = CASE WHEN expires_at <= :now THEN :now + :expiry ELSE expires_at END
+    hits = CASE WHEN expires_at > :now AND expires_at < :too_late THEN hits + :amount ELSE :amount END,
+    expires_at = CASE WHEN expires_at > :now AND expires_at < :too_late THEN expires_at ELSE :now + :expiry END
 RETURNING hits
 """
 
 
 class HostCounters(Storage):
-    """Fixed windows that begin with their first hit. Safe for many processes and threads; times in seconds."""
+    """Fixed windows that begin with their first hit. Safe for many processes and threads; times in seconds.
+
+    A clock that is set back by a window or more begins them anew: a caller would else be refused until it is there again.
+    """
 
     STORAGE_SCHEME = None
 
@@ -44,7 +47,8 @@ class HostCounters(Storage):
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         now = self._clock()
-        hits = self._ask(_HIT, {"key": key, "amount": amount, "expiry": expiry, "now": now}, 0)
+        times = {"now": now, "expiry": expiry, "too_late": now + 2 * expiry}
+        hits = self._ask(_HIT, {"key": key, "amount": amount, **times}, 0)
         if hits == amount and random.random() < _SWEEP_SHARE:
             self._connection().execute("DELETE FROM counters WHERE expires_at <= ?", [now])
         return int(hits)

@@ -69,7 +69,7 @@ class ImageLinks:
                         return _read(answer, max_bytes, gives_up_at)
                 except (urllib3.exceptions.HTTPError, OSError, ValueError):
                     raise _unreachable("its host did not answer, or not in time") from None
-                link = urljoin(link, answer.headers.get("Location", ""))
+                link = _next_link(link, answer.headers.get("Location", ""))
                 answer.close()
         raise _unreachable(f"it leads on more than {HOPS_MAX - 1} times")
 
@@ -90,11 +90,18 @@ def _origin_of(link: str) -> Origin | None:
     return read.scheme, read.host, read.port or _PORTS[read.scheme]
 
 
+def _next_link(link: str, location: str) -> str:
+    try:
+        return urljoin(link, location)
+    except ValueError:
+        raise _unreachable("its host sends on to what is no link") from None
+
+
 def _read(answer: urllib3.BaseHTTPResponse, max_bytes: int, gives_up_at: float) -> bytes:
     if answer.status != 200:
         raise _unreachable(f"its host answered {answer.status}")
     read = bytearray()
-    while block := answer.read(_BLOCK_BYTES):
+    while block := answer.read1(_BLOCK_BYTES):  # what is there: a host that drips fills no block in time
         read += block
         if len(read) > max_bytes:
             raise _unreachable(f"there are more than {max_bytes} bytes")

@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 from flask import Request
 from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.formparser import FormDataParser
 
-from online.api.problems import BAD_JSON, INVALID_FIELDS, NO_QUERY, UNSUPPORTED_MEDIA_TYPE, ProblemRaised
+from online.api.problems import BAD_JSON, BAD_REQUEST, INVALID_FIELDS, NO_QUERY, UNSUPPORTED_MEDIA_TYPE, ProblemRaised
 from schemas.api.answers import FieldError
 from schemas.api.fields import PHOTOS_MAX
 from schemas.api.filters import Filters
@@ -30,6 +31,8 @@ BESIDE_CURSOR = {"cursor", "k", "facets", "explain", "user_id"}
 """What the request for a later page may say."""
 
 FILES = ("image", "negative_image")
+
+_FORM_ADVICE = "let what writes the form write Content-Type with its boundary too, and send all of it"
 
 Model = TypeVar("Model", bound=BaseModel)
 LinkReader = Callable[[str], bytes]
@@ -63,14 +66,16 @@ class Question:
 def parse_search(request: Request, read_link: LinkReader | None = None) -> Question:
     """Photos by link are read with `read_link`; without it there are none.
 
-    Raises ProblemRaised: bad-json, unsupported-media-type, invalid-fields or no-query, and what `read_link` raises.
+    Raises ProblemRaised: bad-json, bad-request, unsupported-media-type, invalid-fields or no-query, and what `read_link`
+    raises.
     """
     model = SearchRequest if read_link is None else LinkingRequest
+    _refuse_compressed(request)
     if request.mimetype == JSON:
         files: dict[str, list[bytes]] = {}
         fields = _read_json(request, model)
     elif request.mimetype in (MULTIPART, URLENCODED):
-        _refuse_nameless_parts(request)
+        _refuse_unsound_form(request)
         files = _read_files(request)
         fields = _read_form(request, model)
     else:
@@ -115,11 +120,12 @@ def _refuse_what_does_not_fit(question: Question) -> None:
 
 
 def parse_click(request: Request) -> ClickRequest:
-    """Raises ProblemRaised: bad-json, unsupported-media-type or invalid-fields."""
+    """Raises ProblemRaised: bad-json, bad-request, unsupported-media-type or invalid-fields."""
+    _refuse_compressed(request)
     if request.mimetype == JSON:
         return _read_json(request, ClickRequest)
     if request.mimetype in (MULTIPART, URLENCODED):
-        _refuse_nameless_parts(request)
+        _refuse_unsound_form(request)
         return _read_form(request, ClickRequest)
     raise _unsupported(request, JSON)
 
@@ -147,9 +153,22 @@ def _read_body(request: Request) -> bytes:
     return body
 
 
-def _refuse_nameless_parts(request: Request) -> None:
-    """Werkzeug reads a part without a name under None."""
-    if None in request.form or None in request.files:
+class StrictRequest(Request):
+    """A form that cannot be read raises ValueError. Werkzeug takes it for an empty one, without a word."""
+
+    def make_form_data_parser(self) -> FormDataParser:
+        parser = super().make_form_data_parser()
+        parser.silent = False
+        return parser
+
+
+def _refuse_unsound_form(request: Request) -> None:
+    """Raises ProblemRaised: bad-request or invalid-fields. Werkzeug reads a part without a name under None."""
+    try:
+        nameless = None in request.form or None in request.files
+    except ValueError as error:
+        raise ProblemRaised(BAD_REQUEST, f"the form cannot be read ({_one_line(error)}): {_FORM_ADVICE}") from None
+    if nameless:
         raise _wrong_fields([FieldError(field="body", message="a part of the form has no name")])
 
 
@@ -192,10 +211,8 @@ def _read_files(request: Request) -> dict[str, list[bytes]]:
     ]
     if wrong:
         raise _wrong_fields(wrong)
-    return {
-        name: [file.read() for file in request.files.getlist(name) if file.filename or file.seek(0, 2)]
-        for name in FILES
-    }
+    sent = {name: [(file.filename, file.read()) for file in request.files.getlist(name)] for name in FILES}
+    return {name: [photo for filename, photo in files if filename or photo] for name, files in sent.items()}
 
 
 def _all_photos(name: str, files: dict[str, list[bytes]], encoded: list[str] | None) -> tuple[bytes, ...]:
@@ -218,6 +235,12 @@ def _with_linked(images: tuple[bytes, ...], links: Sequence[str], read_link: Lin
         message = f"{len(images) + len(links)} photos, more than {PHOTOS_MAX}"
         raise _wrong_fields([FieldError(field="image_url", message=message)])
     return (*images, *map(read_link, links))
+
+
+def _refuse_compressed(request: Request) -> None:
+    coding = request.headers.get("Content-Encoding", "").strip()[:100]
+    if coding.lower() not in ("", "identity"):
+        raise ProblemRaised(UNSUPPORTED_MEDIA_TYPE, f"the body has Content-Encoding {coding}: send it uncompressed")
 
 
 def _unsupported(request: Request, *taken: str) -> ProblemRaised:

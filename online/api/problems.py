@@ -92,12 +92,15 @@ INTERNAL = ProblemType(
     "internal-error", 500, "The searcher failed", "Try again; if it stays, give the request_id to the operator."
 )
 NOT_READY = ProblemType("not-ready", 503, "No index is loaded yet", "Try again after the seconds given in Retry-After.")
+STORE_UNAVAILABLE = ProblemType(
+    "store-unavailable", 503, "Photos cannot be read just now", "Try again after the seconds given in Retry-After."
+)
 
 PROBLEM_TYPES = {
     problem.name: problem
     for problem in (
         BAD_JSON, BAD_REQUEST, KEY_REQUIRED, KEY_UNKNOWN, SCOPE_MISSING, LOOPBACK_ONLY, NOT_FOUND, PRODUCT_NOT_FOUND, IMAGE_NOT_FOUND, METHOD_NOT_ALLOWED, BODY_TOO_LARGE,
-        UNSUPPORTED_MEDIA_TYPE, INVALID_FIELDS, NO_QUERY, BAD_CURSOR, CURSOR_EXPIRED, PHOTO_REJECTED, IMAGE_UNREACHABLE, TEXT_UNSUPPORTED, TOO_MANY_REQUESTS, INTERNAL, NOT_READY,
+        UNSUPPORTED_MEDIA_TYPE, INVALID_FIELDS, NO_QUERY, BAD_CURSOR, CURSOR_EXPIRED, PHOTO_REJECTED, IMAGE_UNREACHABLE, TEXT_UNSUPPORTED, TOO_MANY_REQUESTS, INTERNAL, NOT_READY, STORE_UNAVAILABLE,
     )
 }  # fmt: skip
 

@@ -25,6 +25,7 @@ from online.snapshots.snapshot import Snapshot
 from online.telemetry.logs import log
 from retrieval.encoders.contract import unit_rows
 from schemas.api.answers import FieldError
+from schemas.api.fields import CURSOR_MAX_CHARS
 from schemas.api.filters import Filters
 from schemas.api.requests import RankWeights, SearchRequest
 from schemas.errors import StoreNotWritable
@@ -65,7 +66,7 @@ class Cursors:
             log.warning("no_cursor_key", detail=str(error))
             return None
         models = snapshot.catalog.product_ids(query.models[:MODELS_MAX])
-        return str(
+        cursor = str(
             serializer.dumps(
                 {
                     "v": CURSOR_VERSION,
@@ -83,6 +84,7 @@ class Cursors:
                 }
             )
         )
+        return cursor if len(cursor) <= CURSOR_MAX_CHARS else None  # else it would not be taken
 
     def read(self, snapshot: Snapshot, fields: SearchRequest) -> tuple[Query, SearchRequest]:
         """The query of the next page, and the request as its first page had it, with what this one may change.
@@ -92,7 +94,7 @@ class Cursors:
         assert fields.cursor is not None
         try:
             found: Any = self._serializer.loads(fields.cursor)
-        except BadData:
+        except (BadData, StoreNotWritable):  # without a key there is none that this host has written
             message = "was not written by this searcher, or was changed: send it as it was given"
             raise ProblemRaised(BAD_CURSOR, f"cursor: {message}", [FieldError(field=_FIELD, message=message)]) from None
         base = snapshot.pointer.live.build_id
@@ -156,11 +158,16 @@ def _shared_key(folder: Path) -> bytes:
             try:
                 with os.fdopen(handle, "wb") as sink:
                     sink.write(secrets.token_hex(KEY_BYTES).encode())
+                    sink.flush()
+                    os.fsync(handle)  # else a crash may leave an empty key, with which anybody could sign
                 os.link(draft, path)  # fails where another worker was first
             except FileExistsError:
                 pass
             finally:
                 draft.unlink()
-        return path.read_bytes()
+        key = path.read_bytes()
     except OSError as error:
         raise StoreNotWritable(f"cannot keep the cursors' key in {folder}: {error.strerror}; free space") from error
+    if len(key) < KEY_BYTES:
+        raise StoreNotWritable(f"the cursors' key {path} is damaged; remove it, and a new one is made")
+    return key

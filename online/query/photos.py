@@ -75,8 +75,9 @@ def _decode(data: bytes, box: Box | None, side_px: int) -> Image.Image:
         _refuse_outside(box, size)
     else:
         _refuse_outside(box, size)
-        # A JPEG is decoded at a scale at which the box alone still has the pixels that the model takes.
-        narrowest = min((box[2] - box[0]) / size[0], (box[3] - box[1]) / size[1])
+        # A JPEG is decoded at a scale at which the box alone still has the pixels that the model takes. Of a box below
+        # a pixel one is cut all the same.
+        narrowest = min(max(box[2] - box[0], 1) / size[0], max(box[3] - box[1], 1) / size[1])
         target_side_px = int(np.ceil(side_px / narrowest))
         image = decode_photo(data, query_limits(data), target_side_px=target_side_px, margin=QUERY_MARGIN)
     return _cut(image, box, size)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from retrieval.photos.jpeg_stream import bare_jpeg
+from retrieval.photos.jpeg_stream import SCAN_MARK, bare_jpeg, has_more_scans
 from schemas.errors import PhotoRejected
 from schemas.reasons import PhotoReason
 
@@ -175,7 +175,7 @@ def _refuse_bombs(opened: Image.Image, data: bytes, source_format: str, limits: 
         raise PhotoRejected(PhotoReason.TOO_MANY_PIXELS, f"{width} x {height}")
     if 4 * pixels > limits.max_decoded_bytes:  # the widest step on the way to RGB is RGBA
         raise PhotoRejected(PhotoReason.TOO_MANY_PIXELS, f"{width} x {height} decode to {4 * pixels} bytes")
-    if source_format == "JPEG" and data.count(b"\xff\xda") > limits.max_scans:
+    if source_format == "JPEG" and data.count(SCAN_MARK) > limits.max_scans and has_more_scans(data, limits.max_scans):
         raise PhotoRejected(PhotoReason.DECODE_FAILED, f"more than {limits.max_scans} scans")
     if source_format == "PNG" and _has_damaged_chunk(data):
         raise PhotoRejected(PhotoReason.DECODE_FAILED, "a chunk's checksum is wrong")

@@ -15,6 +15,10 @@ _METADATA = (*range(0xE0, 0xF0), 0xFE)
 _COLOUR_IDS = b"\x01\x02\x03"
 # Within a scan FF is followed by 00, by a restart mark, or by more FF.
 _MARK_IN_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+# TEM, restart marks and a second start have no length.
+_SEGMENT_OR_END = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
+
+SCAN_MARK = bytes([0xFF, _SCAN])
 
 
 def bare_jpeg(data: bytes) -> bytes | None:
@@ -51,6 +55,19 @@ def bare_jpeg(data: bytes) -> bytes | None:
             return None
         place = stop
     return None
+
+
+def has_more_scans(data: bytes, limit: int) -> bool:
+    """Whether a JPEG has more scans than `limit`, as libjpeg walks it: up to its end. Behind that phones put films, in
+    which anything may stand."""
+    place, scans = len(_START), 0
+    while scans <= limit and (found := _SEGMENT_OR_END.search(data, place)):
+        mark, place = data[found.end() - 1], found.end()
+        if mark == _END[1]:
+            return False
+        scans += mark == _SCAN
+        place += max(2, int.from_bytes(data[place : place + 2], "big"))
+    return scans > limit
 
 
 def _component_count(frame: bytes) -> int:

@@ -1,5 +1,6 @@
 """Bodies as sockets see them, at a real gunicorn: what is too much is refused before it is sent."""
 
+import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,9 +22,13 @@ def running(shop_template: Path, tmp_path_factory: pytest.TempPathFactory) -> It
         yield running
 
 
+def connect(running: Running) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", int(running.url.rpartition(":")[2])), PATIENCE_S)
+
+
 def talk(running: Running, *sent: bytes) -> bytes:
     """What is answered to these bytes; the sending side stays open, as that of a client that means to send more."""
-    with socket.create_connection(("127.0.0.1", int(running.url.rpartition(":")[2])), PATIENCE_S) as connection:
+    with connect(running) as connection:
         for part in sent:
             try:
                 connection.sendall(part)
@@ -79,5 +84,17 @@ def test_what_is_no_request_is_refused_and_the_worker_lives(running: Running, se
     workers = {worker.pid for worker in running.workers()}
     answer = talk(running, sent)
     assert answer == b"" or answer.split(b" ")[1].startswith((b"4", b"501"))
+    if answer:
+        top, _, body = answer.partition(b"\r\n\r\n")
+        assert b"application/problem+json" in top
+        assert json.loads(body)["status"] == int(answer.split(b" ")[1])
     assert running.search().status_code == 200
     assert {worker.pid for worker in running.workers()} == workers
+
+
+def test_who_sends_all_of_a_body_that_is_too_long_can_read_why_it_was_refused(running: Running) -> None:
+    """As a browser does: it reads no answer before its photo is sent."""
+    for _ in range(5):
+        with connect(running) as connection:
+            connection.sendall(head(f"Content-Length: {16 << 20}") + bytes(16 << 20))
+            assert connection.recv(65536).startswith(b"HTTP/1.1 413")

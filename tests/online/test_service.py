@@ -28,8 +28,13 @@ def test_a_results_photo_is_served_for_ever(client: FlaskClient) -> None:
 
 
 def test_a_photo_that_the_browser_has_is_not_sent_again(client: FlaskClient) -> None:
-    answer = client.get(IMAGE, headers={"If-None-Match": f'"{SHOP[0].image_id}"'})
-    assert (answer.status_code, answer.data) == (304, b"")
+    for known in (f'"{SHOP[0].image_id}"', f'W/"{SHOP[0].image_id}"', f'"x", "{SHOP[0].image_id}"'):
+        answer = client.get(IMAGE, headers={"If-None-Match": known})
+        assert (answer.status_code, answer.data) == (304, b"")
+
+
+def test_a_photo_that_is_not_there_is_not_found_whatever_the_browser_has(client: FlaskClient) -> None:
+    assert client.get(f"/images/{'0' * 64}", headers={"If-None-Match": "*"}).status_code == 404
 
 
 @pytest.mark.parametrize(

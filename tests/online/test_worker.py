@@ -5,13 +5,25 @@ import selectors
 import socket
 import sys
 from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from gunicorn.workers.gthread import ThreadWorker
 
-from online.worker import HEAD_START_S, SWITCH_INTERVAL_S, WORK_ASIDE, Load, ThreadedWorker, WorkLoads, work_aside
+from online.worker import (
+    HEAD_START_S,
+    SEE_OFF_S,
+    SEE_OFF_SILENCE_S,
+    SWITCH_INTERVAL_S,
+    WORK_ASIDE,
+    Load,
+    ThreadedWorker,
+    WorkLoads,
+    work_aside,
+)
 
 
 @pytest.fixture
@@ -40,6 +52,13 @@ def worker_that_answers(requests: int, place: int, keeps: int = 0) -> ThreadedWo
     for _ in range(requests):
         worker.enqueue_req(None)
     return worker
+
+
+def outcome(is_kept: bool = True) -> Future[bool]:
+    """Of a request, and whether its connection is kept."""
+    done: Future[bool] = Future()
+    done.set_result(is_kept)
+    return done
 
 
 class Corked:
@@ -110,7 +129,7 @@ def test_a_worker_beyond_the_last_place_takes_connections_at_once_while_others_a
 def test_it_is_idle_again_once_all_is_answered(calls: list[object]) -> None:
     worker_that_answers(0, place=0)
     idle = worker_that_answers(1, place=1)
-    idle.finish_request(None, None)
+    idle.finish_request(None, outcome())
     idle.accept(socket.socket())
     assert calls == ["accepted"]
 
@@ -191,6 +210,73 @@ def test_a_kept_connection_that_its_client_closed_takes_no_thread(
     assert len(worker.keepalived_conns) == (0 if closes else 1)
 
 
+class Leaving:
+    """A worker that has given its last answer to a client; `theirs` is that client's end, `now_s` the time."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+        self.sock, self.theirs = socket.socketpair()
+        self.worker: Any = worker_that_answers(0, place=0, keeps=1)
+        self.worker.leaving, self.worker.pending_conns = {}, deque()
+        self.worker.poller, self.worker.answering = selectors.DefaultSelector(), 1
+
+    def close(self) -> None:
+        self.sock.close()
+
+    def pass_time(self, seconds: float) -> None:
+        self.now_s += seconds
+        self.worker.wait_for_and_dispatch_events(timeout=0)
+        self.worker.murder_pending()
+
+    @property
+    def is_gone(self) -> bool:
+        return (self.worker.nr_conns, len(self.worker.leaving), self.sock.fileno()) == (0, 0, -1)
+
+
+@pytest.fixture
+def leaving(loads: WorkLoads, monkeypatch: pytest.MonkeyPatch) -> Iterator[Leaving]:
+    client = Leaving()
+    monkeypatch.setattr("online.worker.time.monotonic", lambda: client.now_s)
+    client.worker.finish_request(client, outcome(is_kept=False))
+    yield client
+    client.theirs.close()
+    client.worker.poller.close()
+
+
+def test_a_client_is_told_that_nothing_more_comes_and_waited_for_beside_others(
+    leaving: Leaving, loads: WorkLoads
+) -> None:
+    assert leaving.theirs.recv(1) == b""
+    assert (leaving.is_gone, loads.least()) == (False, (0, 1))
+    leaving.theirs.close()
+    leaving.pass_time(0)
+    assert (leaving.is_gone, loads.least()) == (True, (0, 0))
+
+
+def test_a_client_that_neither_sends_nor_closes_is_let_go_soon(leaving: Leaving) -> None:
+    leaving.pass_time(SEE_OFF_SILENCE_S - 0.1)
+    assert not leaving.is_gone
+    leaving.pass_time(0.2)
+    assert leaving.is_gone
+
+
+def test_a_client_that_still_sends_may_finish_but_not_for_ever(leaving: Leaving) -> None:
+    for _ in range(int(SEE_OFF_S)):
+        assert not leaving.is_gone
+        leaving.theirs.sendall(b"more of the photo")
+        leaving.pass_time(1)
+    leaving.theirs.sendall(b"and more")
+    leaving.pass_time(1)
+    assert leaving.is_gone
+
+
+def test_a_client_that_is_gone_already_is_not_waited_for(loads: WorkLoads) -> None:
+    client = Leaving()
+    client.sock.close()
+    client.worker.finish_request(client, outcome(is_kept=False))
+    assert client.is_gone
+
+
 def test_an_answers_head_and_body_leave_together_and_nothing_waits_before_the_app_has_answered(
     calls: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -223,7 +309,7 @@ def test_what_it_still_answers_after_it_takes_no_more_counts_for_nobody(calls: l
     stopping: Any = worker_that_answers(2, 0)
     stopping._accepting = False
     stopping.set_accept_enabled(False)
-    stopping.finish_request(None, None)
+    stopping.finish_request(None, outcome())
     assert loads.least() is None
 
 

@@ -40,3 +40,15 @@ def test_a_pointer_of_a_later_release_is_refused_by_name() -> None:
 def test_what_is_no_pointer_is_corrupt(data: bytes) -> None:
     with pytest.raises(Corrupt):
         Pointer.from_json(data)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"generation": float("nan")}, {"generation": True}, {"generation": "2"}, {"interval_end": 5}, {"source_versions": [1]},
+        {"source_versions": {"products": 1.5}}, {"live": {"build_id": 7, "model_id": "m"}},
+    ],
+)  # fmt: skip
+def test_a_field_of_another_type_makes_no_pointer(fields: dict[str, object]) -> None:
+    with pytest.raises(Corrupt):
+        Pointer.from_json(json.dumps({**json.loads(POINTER.to_json()), **fields}).encode())

@@ -1,6 +1,7 @@
 """Photos by link: not at all unless the operator names sites, and then from those alone, at every redirect."""
 
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -85,27 +86,29 @@ def test_a_wrong_setting_is_named(origin: str) -> None:
 
 
 class Site(BaseHTTPRequestHandler):
-    """A photo at /red, nothing at /none, redirects at /to?URL, a body without an end at /endless."""
+    """A photo at /red, nothing at /none, redirects at /to?URL, a redirect to what is no link at /astray, a body
+    without an end at /endless, one drop by drop at /drops."""
 
     asked: list[str]
 
     def do_GET(self) -> None:
         type(self).asked.append(self.path)
         path, _, target = self.path.partition("?")
-        if path == "/to":
+        if path in ("/to", "/astray"):
             self.send_response(302)
-            self.send_header("Location", target)
+            self.send_header("Location", target if path == "/to" else "http://[no/link")
             self.end_headers()
             return
-        self.send_response(200 if path in ("/red", "/endless") else 404)
+        self.send_response(200 if path in ("/red", "/endless", "/drops") else 404)
         self.end_headers()
         if path == "/red":
             self.wfile.write(photo_of(COLOURS["red"]))
-        while path == "/endless":
+        while path in ("/endless", "/drops"):
             try:
-                self.wfile.write(bytes(65_536))
+                self.wfile.write(bytes(65_536 if path == "/endless" else 1))
             except OSError:
                 return
+            time.sleep(0.02 if path == "/drops" else 0)
 
     def log_message(self, *_: object) -> None:
         """Nothing."""
@@ -152,8 +155,11 @@ def test_a_redirect_to_a_site_that_was_not_named_is_not_followed(open_to, sites:
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("path", ["/none", "/endless", "/to?/to?/to?/to?/to?/red", "/to?/to"])
-def test_a_link_that_gives_no_photo_says_so(open_to, sites: list[tuple[str, list[str]]], path: str) -> None:
+@pytest.mark.parametrize("path", ["/none", "/endless", "/drops", "/to?/to?/to?/to?/to?/red", "/to?/to", "/astray"])
+def test_a_link_that_gives_no_photo_says_so(
+    open_to, sites: list[tuple[str, list[str]]], path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("online.access.image_links.DEADLINE_S", 0.5)
     (site, asked), _ = sites
     answer = open_to(site).post("/search", json={"image_url": site + path})
     assert (answer.status_code, answer.get_json()["type"]) == (422, "/problems/image-unreachable")

@@ -169,6 +169,14 @@ def test_a_window_begins_with_its_first_hit_and_ends(counters: HostCounters, clo
     assert (counters.incr("a", 60), counters.get_expiry("a")) == (1, 1120.0)
 
 
+def test_a_clock_that_is_set_back_refuses_nobody_for_longer(counters: HostCounters, clock: Clock) -> None:
+    counters.incr("a", 60, 5)
+    clock.now -= 30
+    assert counters.incr("a", 60) == 6
+    clock.now -= 900
+    assert (counters.incr("a", 60), counters.get("a"), counters.get_expiry("a")) == (1, 1, 130.0)
+
+
 def test_counters_can_be_cleared(counters: HostCounters) -> None:
     for key in "abc":
         counters.incr(key, 60)

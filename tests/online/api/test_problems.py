@@ -18,6 +18,7 @@ from online.api.problems import PROBLEM_TYPES
 from online.app import create_app
 from online.config import SearcherConfig
 from retrieval.store.objects import FolderStore
+from schemas.manifest import thumbnail_key
 from tests.online.running import ROOT
 from tests.online.tiny_shop import SHOP, MeanColourEncoder, point_at, put_build
 
@@ -93,6 +94,14 @@ class Asker:
         client.application.extensions["searcher"].live.current = "no snapshot"
         return client.post("/search", json=WORDS)
 
+    def get_photo_of_a_store_in_trouble(self) -> TestResponse:
+        link = f"/images/{SHOP[0].image_id}"
+        path = self.store.root / thumbnail_key(SHOP[0].image_id)
+        path.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.symlink_to(path)  # reading it fails, whoever asks
+        return self.client().get(link)
+
 
 PROVOKED: dict[str, Callable[[Asker], TestResponse]] = {
     "bad-json": lambda asker: asker.post_raw(b"{", "application/json"),
@@ -117,6 +126,7 @@ PROVOKED: dict[str, Callable[[Asker], TestResponse]] = {
     "too-many-requests": lambda asker: asker.post_twice(),
     "internal-error": lambda asker: asker.post_to_a_broken_searcher(),
     "not-ready": lambda asker: asker.post(ready=False),
+    "store-unavailable": lambda asker: asker.get_photo_of_a_store_in_trouble(),
 }
 
 

@@ -1,6 +1,7 @@
 """What the parsers take and refuse: every wrong field is named, and nothing is a server error."""
 
 import base64
+import gzip
 import io
 import json
 import math
@@ -144,6 +145,36 @@ def test_a_part_of_a_form_without_a_name_is_refused(client: FlaskClient, path: s
     assert (answer.status_code, fields_of(answer)) == (422, ["body"])
 
 
+PART = b'--x\r\nContent-Disposition: form-data; name="text"\r\n\r\nred\r\n'
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("multipart/form-data", PART + b"--x--\r\n"),
+        ("multipart/form-data; boundary=another", PART + b"--x--\r\n"),
+        ("multipart/form-data; boundary=x", PART),
+        ("multipart/form-data; boundary=x", PART[:-5]),
+        ("multipart/form-data; boundary=x", PART.replace(b"form-data", b'form-data; filename="\xe9"') + b"--x--\r\n"),
+    ],
+    ids=["no boundary", "another boundary", "no end", "cut", "a name in Latin-1"],
+)
+@pytest.mark.parametrize("path", ["/search", "/click"])
+def test_a_form_that_cannot_be_read_is_not_taken_for_an_empty_one(
+    client: FlaskClient, path: str, kind: str, body: bytes
+) -> None:
+    answer = client.post(path, data=body, content_type=kind)
+    assert (answer.status_code, answer.get_json()["type"]) == (400, "/problems/bad-request")
+    assert "the form cannot be read" in answer.get_json()["detail"]
+
+
+def test_a_photo_whose_filename_is_empty_is_a_photo(client: FlaskClient) -> None:
+    part = b'--x\r\nContent-Disposition: form-data; name="image"; filename=""\r\n\r\n%b\r\n--x--\r\n'
+    body = part % photo_of(COLOURS["green"])
+    answer = client.post("/search", data=body, content_type="multipart/form-data; boundary=x")
+    assert answer.get_json()["results"][0]["product_id"] == "sock-green", answer.text
+
+
 @pytest.mark.parametrize(
     ("filters", "field"),
     [
@@ -164,6 +195,15 @@ def test_a_wrong_filter_in_a_form_is_named(client: FlaskClient, filters: str, fi
 def test_another_type_of_body_is_unsupported(client: FlaskClient, content_type: str) -> None:
     answer = client.post("/search", data=b"red", content_type=content_type)
     assert (answer.status_code, answer.get_json()["type"]) == (415, "/problems/unsupported-media-type")
+
+
+@pytest.mark.parametrize("path", ["/search", "/click"])
+@pytest.mark.parametrize("kind", ["application/json", "multipart/form-data; boundary=x"])
+def test_a_compressed_body_is_not_taken_for_a_damaged_one(client: FlaskClient, path: str, kind: str) -> None:
+    body, headers = gzip.compress(b'{"text": "red"}'), {"Content-Encoding": "gzip"}
+    answer = client.post(path, data=body, content_type=kind, headers=headers)
+    assert (answer.status_code, answer.get_json()["type"]) == (415, "/problems/unsupported-media-type")
+    assert "uncompressed" in answer.get_json()["detail"]
 
 
 def test_a_body_over_the_limit_is_refused_without_reading_it(client: FlaskClient) -> None:

@@ -238,6 +238,28 @@ def test_a_cursor_that_would_be_endless_is_not_given(searcher: Searcher, tmp_pat
     assert len(longest) < 100_000
 
 
+def test_a_cursor_that_would_not_be_taken_is_not_given(client: FlaskClient) -> None:
+    letters = np.random.default_rng(0).choice(list("abcdefghijklmnopqrstuvwxyz"), (600, 256))
+    names = ["".join(name) for name in letters]
+    others = {f"{part}": {"not": {"in": names[100 * part : 100 * part + 100]}} for part in range(6)}
+    assert ask(client, text="red", k=1, filters={"attributes": others})["cursor"] is None
+    assert ask(client, text="red", k=1, filters={"attributes": {"0": others["0"]}})["cursor"] is not None
+
+
+@pytest.mark.parametrize("key", [b"", b"short"])
+def test_nothing_is_signed_with_a_key_that_was_cut_short(
+    client: FlaskClient, config: SearcherConfig, key: bytes
+) -> None:
+    (config.cache_folder / KEY_FILE).write_bytes(key)
+    assert ask(client, text="red", k=1)["cursor"] is None
+
+
+def test_a_host_that_cannot_keep_a_key_has_written_no_cursor(client: FlaskClient, config: SearcherConfig) -> None:
+    (config.cache_folder / KEY_FILE).mkdir()
+    answer = client.post("/search", json={"cursor": "a.b"})
+    assert (answer.status_code, answer.get_json()["type"]) == (400, "/problems/bad-cursor")
+
+
 def test_a_cursor_holds_no_user_and_no_photo(client: FlaskClient, searcher: Searcher) -> None:
     cursor = ask(client, text="red", k=1, user_id="ann@example.com")["cursor"]
     query, fields = searcher.cursors.read(searcher.snapshot(), SearchRequest.model_validate({"cursor": cursor}))

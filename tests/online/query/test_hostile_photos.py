@@ -88,6 +88,10 @@ def ask(client: FlaskClient, photo: bytes, **fields: object) -> TestResponse:
         pytest.param(
             lambda: saved(plain(), "JPEG") + b"<script>alert(1)</script>PK\x03\x04", "sock-green", id="polyglot: its pixels",
         ),
+        pytest.param(
+            lambda: saved(plain(), "JPEG", quality=95) + b"\0\0\0\x18ftypmp42" + b"\xff\xda" * 200, "sock-green",
+            id="motion photo: a film behind it",
+        ),
     ],
 )  # fmt: skip
 def test_an_unusual_photo_is_searched_by_what_it_shows(
@@ -110,6 +114,12 @@ def test_a_box_is_cut_from_the_upright_photo(client: FlaskClient, orientation: i
     answer = ask(client, turned(lying, orientation), bbox="0,0,128,30")
     assert answer.get_json()["results"][0]["product_id"] == "sock-green", answer.text
     assert ask(client, turned(lying, orientation), bbox="0,0,64,128").status_code == 422
+
+
+@pytest.mark.parametrize("box", ["0,0,1e-320,1", "3,3,3.0001,3.0001", "63.9,47.9,64,48"])
+def test_a_box_below_a_pixel_is_a_pixel(client: FlaskClient, box: str) -> None:
+    answer = ask(client, saved(plain(), "JPEG", quality=95), bbox=box)
+    assert answer.get_json()["results"][0]["product_id"] == "sock-green", answer.text
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Dropping metadata never changes a pixel; whatever is not plain is left to a new encoding."""
 
 import io
+import time
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from retrieval.photos.decoding import KEPT_BYTES_A_PIXEL_MAX, decode_oriented, decode_photo, store_photo
-from retrieval.photos.jpeg_stream import bare_jpeg
+from retrieval.photos.jpeg_stream import SCAN_MARK, bare_jpeg, has_more_scans
 
 
 def jpeg(image: Image.Image | None = None, **options: object) -> bytes:
@@ -104,3 +105,34 @@ def test_a_large_or_an_overlarge_photo_is_encoded_anew() -> None:
     data = jpeg(noise, quality=100, subsampling="4:4:4")
     assert len(data) > KEPT_BYTES_A_PIXEL_MAX * 96 * 96
     assert len(stored(data)) < len(data) / 2
+
+
+def scans_of(data: bytes) -> int:
+    return next(limit for limit in range(1_000) if not has_more_scans(data, limit))
+
+
+@pytest.mark.parametrize(("options", "scans"), [({}, 1), ({"restart_marker_rows": 1}, 1), ({"progressive": True}, 10)])
+def test_scans_are_counted_up_to_the_end_of_the_picture(options: dict[str, object], scans: int) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = SCAN_MARK.decode("latin-1") * 9
+    data = jpeg(exif=exif, **options)
+    assert scans_of(data) == scans
+    assert scans_of(data + SCAN_MARK * 300 + data) == scans
+
+
+def test_each_scan_of_a_bomb_is_counted() -> None:
+    plain = jpeg()
+    start = plain.index(SCAN_MARK)
+    assert scans_of(plain[:start] + plain[start:-2] * 300 + plain[-2:]) == 300
+
+
+@given(st.binary(max_size=200))
+def test_scans_of_any_bytes_are_no_more_than_their_marks(noise: bytes) -> None:
+    assert 0 <= scans_of(b"\xff\xd8" + noise) <= noise.count(SCAN_MARK)
+
+
+@pytest.mark.parametrize("run", [b"\xff", b"\xff\x00", b"\xff\xd0", SCAN_MARK + b"\x00\x02"])
+def test_no_bytes_take_long_to_walk(run: bytes) -> None:
+    started = time.process_time()
+    has_more_scans(b"\xff\xd8" + run * ((4 << 20) // len(run)), 100)
+    assert time.process_time() - started < 2
