@@ -40,11 +40,15 @@ LinkReader = Callable[[str], bytes]
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked: the fields, each in its range, and the bytes of the photos, `images` as many as their weights."""
+    """What is asked: the fields, each in its range, and the bytes of the photos, `images` as many as their weights.
+
+    `photo_fields` names the field that each photo came in, the negative ones last.
+    """
 
     fields: SearchRequest
     images: tuple[bytes, ...] = ()
     negative_images: tuple[bytes, ...] = ()
+    photo_fields: tuple[str, ...] = ()
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -80,10 +84,17 @@ def parse_search(request: Request, read_link: LinkReader | None = None) -> Quest
         fields = _read_form(request, model)
     else:
         raise _unsupported(request, MULTIPART, JSON)
-    images = _all_photos("image", files, fields.image_base64)
+    images, links = _all_photos("image", files, fields.image_base64), tuple[str, ...]()
     if read_link is not None and isinstance(fields, LinkingRequest) and fields.cursor is None:
-        images = _with_linked(images, fields.image_url or (), read_link)
-    question = Question(fields, images, _all_photos("negative_image", files, fields.negative_image_base64))
+        links = tuple(fields.image_url or ())
+        images = _with_linked(images, links, read_link)
+    negative_images = _all_photos("negative_image", files, fields.negative_image_base64)
+    photo_fields = (
+        *_places("image", files.get("image", ())), *_places("image_base64", fields.image_base64 or (), is_list=True),
+        *_places("image_url", links), *_places("negative_image", files.get("negative_image", ())),
+        *_places("negative_image_base64", fields.negative_image_base64 or (), is_list=True),
+    )  # fmt: skip
+    question = Question(fields, images, negative_images, photo_fields)
     if fields.cursor is not None:
         _refuse_beside_cursor(question)
         return question
@@ -228,6 +239,11 @@ def _all_photos(name: str, files: dict[str, list[bytes]], encoded: list[str] | N
     if len(photos) > PHOTOS_MAX:
         raise _wrong_fields([FieldError(field=name, message=f"{len(photos)} photos, more than {PHOTOS_MAX}")])
     return tuple(photos)
+
+
+def _places(name: str, sent: Sequence[object], *, is_list: bool = False) -> list[str]:
+    """What each of a field's photos is called: the field, with its number where there are several, or in a list."""
+    return [name] if len(sent) == 1 and not is_list else [f"{name}.{number}" for number in range(len(sent))]
 
 
 def _with_linked(images: tuple[bytes, ...], links: Sequence[str], read_link: LinkReader) -> tuple[bytes, ...]:

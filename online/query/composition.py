@@ -123,15 +123,16 @@ def compose_query(snapshot: Snapshot, question: Question, stopwatch: Stopwatch) 
 
 
 def _encode_photos(snapshot: Snapshot, question: Question, stopwatch: Stopwatch) -> tuple[Vectors, Vectors]:
-    images, negative_images = question.images, question.negative_images
-    if not images and not negative_images:
+    photos = (*question.images, *question.negative_images)
+    if not photos:
         nothing = np.empty((0, snapshot.view.manifest.dimension), np.float32)
         return nothing, nothing
     with stopwatch.stage("decode"):
-        pixels = read_photos(images, negative_images, question.fields.bbox, snapshot.preprocessing)
+        pixels = read_photos(photos, question.photo_fields, question.fields.bbox, snapshot.preprocessing)
     with stopwatch.stage("encode"):
         vectors = snapshot.encoder.encode_pixels(pixels)
-    return vectors[: len(images)], vectors[len(images) :]
+    wanted = len(question.images)
+    return vectors[:wanted], vectors[wanted:]
 
 
 def _encode_texts(snapshot: Snapshot, asked: dict[str, str | None], stopwatch: Stopwatch) -> dict[str, Mix]:

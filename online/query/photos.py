@@ -1,5 +1,7 @@
 """The photos of a question: from bytes to the image tower's input, whole or inside a box."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from PIL import Image
 
@@ -35,15 +37,17 @@ _ADVICE = {
 
 
 def read_photos(
-    images: tuple[bytes, ...], negative_images: tuple[bytes, ...], bbox: str | None, preprocessing: Preprocessing
+    photos: Sequence[bytes], fields: Sequence[str], bbox: str | None, preprocessing: Preprocessing
 ) -> Pixels:
-    """All photos as one batch (n, 3, S, S) float32, `images` first; the box cuts the only one of them.
+    """All photos as one batch (n, 3, S, S) float32; the box cuts the first. `fields` (n,) names them where one is refused.
 
     Raises ProblemRaised: photo-rejected, or invalid-fields where the box lies outside the photo.
     """
     box = None if bbox is None else parse_box(bbox)
-    read = [_read("image", data, box, preprocessing) for data in images]
-    read += [_read("negative_image", data, None, preprocessing) for data in negative_images]
+    read = [
+        _read(field, data, None if number else box, preprocessing)
+        for number, (field, data) in enumerate(zip(fields, photos, strict=True))
+    ]
     return to_batch(read, preprocessing)
 
 

@@ -22,7 +22,8 @@ from tests.online.tiny_shop import COLOURS, photo_of, vector_of
 def compose(
     searcher: Searcher, images: tuple[bytes, ...] = (), negative: tuple[bytes, ...] = (), **fields: object
 ) -> Query:
-    question = Question(SearchRequest.model_validate(fields, strict=True), images, negative)
+    places = ("image",) * len(images) + ("negative_image",) * len(negative)
+    question = Question(SearchRequest.model_validate(fields, strict=True), images, negative, places)
     return compose_query(searcher.snapshot(), question, Stopwatch())
 
 

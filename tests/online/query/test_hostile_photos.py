@@ -146,6 +146,21 @@ def test_a_photo_that_cannot_be_used_is_refused_with_its_reason(
     assert "Error" not in answer.text  # what to do, in a shopper's words, not a decoder's
 
 
+def test_which_of_several_photos_was_refused_is_said(client: FlaskClient) -> None:
+    good, bad = saved(plain(), "PNG"), b"GIF89a"
+    files = [(io.BytesIO(photo), "photo") for photo in (good, bad)]
+    encoded = [base64.b64encode(photo).decode() for photo in (good, bad)]
+    for sent, field in (
+        ({"data": {"image": files}}, "image.1"),
+        ({"data": {"image": (io.BytesIO(good), "a"), "negative_image": (io.BytesIO(bad), "b")}}, "negative_image"),
+        ({"json": {"image_base64": encoded}}, "image_base64.1"),
+        ({"json": {"image_base64": encoded[:1], "negative_image_base64": encoded[1]}}, "negative_image_base64.0"),
+    ):
+        answer = client.post("/search", **sent)  # type: ignore[arg-type]
+        assert answer.get_json()["type"] == "/problems/photo-rejected"
+        assert [error["field"] for error in answer.get_json()["errors"]] == [field]
+
+
 MEASURE = """
 import resource, sys
 from online.api.problems import ProblemRaised
@@ -159,7 +174,7 @@ before = peak_bytes()
 resource.setrlimit(resource.RLIMIT_AS, (mapped_bytes() + (200 << 20),) * 2)
 resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
 try:
-    read_photos((photo,), (), sys.argv[1] if len(sys.argv) > 1 else None, preprocessing)
+    read_photos((photo,), ("image",), sys.argv[1] if len(sys.argv) > 1 else None, preprocessing)
 except ProblemRaised as problem:
     print(problem.reason, peak_bytes() - before)
 """

@@ -129,7 +129,8 @@ def ask(rng: np.random.Generator) -> dict[str, Question]:
     words = [f"category {number}" for number in rng.integers(0, CATEGORIES, 2)]
 
     def question(*images: bytes, negative: tuple[bytes, ...] = (), **fields: Any) -> Question:
-        return Question(SearchRequest(**fields), images, negative)
+        places = ("image",) * len(images) + ("negative_image",) * len(negative)
+        return Question(SearchRequest(**fields), images, negative, places)
 
     return {
         "photo": question(photos[0]),
