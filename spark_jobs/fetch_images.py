@@ -99,7 +99,7 @@ def moment_of_looks(context: JobContext) -> datetime:
         mode = context.receipt_of(INGEST_JOB).facts.get("mode")
     except MissingReceipt:  # the job runs by itself
         return as_of
-    return as_of + timedelta(microseconds=AFTER_END_US[Mode(mode)]) if mode else as_of
+    return as_of + timedelta(microseconds=AFTER_END_US[Mode(mode)] if mode in AFTER_END_US else 0)
 
 
 def look_at_links(
