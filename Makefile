@@ -113,20 +113,25 @@ test-fast: $(STAMPS) ## the fast tier: no JVM, no server
 
 .PHONY: test-full
 test-full: $(STAMPS) .jars/local/.archived ## the full tier: Spark, servers, a scheduler
-	@mkdir -p test-output
-	beside() {
+	@rm -rf test-output/taken && mkdir -p test-output/taken
+	in_dags() { $(AIRFLOW)/pytest -q -m "full" tests/dags $(PYTEST_ARGUMENTS); }
+	in_e2e() { $(PIPELINE)/pytest -q -m "full" tests/e2e $(PYTEST_ARGUMENTS); }
+	in_pipeline_faults() { $(PIPELINE)/pytest -q -m "full" tests/faults/pipeline $(PYTEST_ARGUMENTS); }
+	in_searcher() { $(ONLINE)/pytest -q -m "full" tests/online tests/faults/online $(PYTEST_ARGUMENTS); }
+	# Two at once, one for a core: whichever is free takes the next part.
+	rest() {
 	  local failed=
-	  $(AIRFLOW)/pytest -q -m "full" tests/dags $(PYTEST_ARGUMENTS) || failed=1
-	  $(PIPELINE)/pytest -q -m "full" tests/e2e $(PYTEST_ARGUMENTS) || failed=1
-	  $(PIPELINE)/pytest -q -m "full" tests/faults/pipeline $(PYTEST_ARGUMENTS) || failed=1
+	  for part in dags e2e pipeline_faults searcher; do
+	    if mkdir test-output/taken/$$part 2>/dev/null; then in_$$part || failed=1; fi
+	  done
 	  test -z "$$failed"
 	}
-	beside > test-output/beside.log 2>&1 & beside=$$!
+	rest > test-output/beside.log 2>&1 & beside=$$!
 	trap 'kill -- -$$beside 2>/dev/null || kill $$beside 2>/dev/null; exit 130' INT TERM
 	failed=
 	$(PIPELINE)/pytest -q -m "full and not gpu and not aws" --ignore tests/online --ignore tests/fuzz --ignore tests/dags --ignore tests/faults --ignore tests/e2e $(PYTEST_ARGUMENTS) || failed=1
-	$(ONLINE)/pytest -q -m "full" tests/online tests/faults/online $(PYTEST_ARGUMENTS) || failed=1
-	echo "make: what ran beside these: the scheduler's tests, two nights end to end, the pipeline's faults (test-output/beside.log)"
+	rest || failed=1
+	echo "make: what ran beside these, of: the scheduler's tests, two nights end to end, the pipeline's faults, the searcher (test-output/beside.log)"
 	wait $$beside || failed=1
 	tail -n 100 test-output/beside.log
 	test -z "$$failed"

@@ -227,12 +227,12 @@ def _read_files(request: Request) -> dict[str, list[bytes]]:
 
 
 def _all_photos(name: str, files: dict[str, list[bytes]], encoded: list[str] | None) -> tuple[bytes, ...]:
-    """The files of a field, then what came as base64, with or without the head of a data URL."""
+    """The files of a field, then what came as base64, with or without line breaks (RFC 2045) and the head of a data URL."""
     photos = list(files.get(name, ()))
     for number, text in enumerate(encoded or ()):
         _, _, payload = text.rpartition(";base64,")
         try:
-            photos.append(base64.b64decode(payload, validate=True))
+            photos.append(base64.b64decode("".join(payload.split()), validate=True))
         except ValueError as error:
             message = f"is no base64: {_one_line(error)}"
             raise _wrong_fields([FieldError(field=f"{name}_base64.{number}", message=message)]) from None

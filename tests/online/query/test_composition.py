@@ -154,7 +154,8 @@ def test_a_small_box_of_a_large_photo_is_cut_where_it_is_though_the_photo_is_dec
 def test_a_photo_as_base64_is_the_same_as_a_file(client: FlaskClient) -> None:
     photo = photo_of(COLOURS["green"], "JPEG")
     as_file = client.post("/search", data={"image": (io.BytesIO(photo), "a.jpg")}).get_json()["results"]
-    for text in (base64_of(photo), f"data:image/jpeg;base64,{base64_of(photo)}", [base64_of(photo)]):
+    wrapped = base64.encodebytes(photo).decode()
+    for text in (base64_of(photo), wrapped, f"data:image/jpeg;base64,{base64_of(photo)}", [base64_of(photo)]):
         assert client.post("/search", json={"image_base64": text}).get_json()["results"] == as_file
     assert client.post("/search", data={"image_base64": base64_of(photo)}).get_json()["results"] == as_file
 
