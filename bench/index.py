@@ -32,7 +32,7 @@ from bench.real_vectors import real_embeddings, write_vectors
 from bench.report import Figure, compare, print_figures
 from retrieval.search.exact import exact_search, rescore
 from retrieval.search.segments import open_build
-from schemas.manifest import INDEX_FILE
+from schemas.manifest import ESTIMATES_FILE, INDEX_FILE, Manifest
 from spark_jobs.index_build.assemble import assemble_build
 
 PEER_SCRIPT = Path(__file__).resolve().parent / "index_peer.py"
@@ -71,9 +71,13 @@ def measure_ours(kind: str, folder: Path, goal: float) -> Measured:
     recall = recall_of(rescore(segment.vectors, queries, found), np.load(folder / "kth.npy"))
     latencies = time_searches(lambda query: segment.search(query, RECALL_AT), queries)
     return Measured(
-        f"{manifest.factory}, {manifest.photo_search.nprobe} probes", build_s, manifest.files[INDEX_FILE].bytes / 1e6,
+        f"{manifest.factory}, {manifest.photo_search.nprobe} probes", build_s, _index_bytes(manifest) / 1e6,
         resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3, recall, *latencies,
     )  # fmt: skip
+
+
+def _index_bytes(manifest: Manifest) -> int:
+    return sum(entry.bytes for name, entry in manifest.files.items() if name in (INDEX_FILE, ESTIMATES_FILE))
 
 
 def measure_peer(way: str, folder: Path, goal: float, memory_mb: float, limit_s: float) -> Measured | None:

@@ -21,7 +21,7 @@ from bench.large_index import LargeIndex, large_index
 from bench.photo_queries import PhotoQuery, ask_cases
 from bench.report import Figure, print_figures
 from bench.servers import KNOWN_PHOTOS, Server, cached_mb, forget_files, memory_of, searcher
-from schemas.manifest import INDEX_FILE, ITEMS_FILE, VECTORS_FILE
+from schemas.manifest import ESTIMATES_FILE, INDEX_FILE, ITEMS_FILE, VECTORS_FILE
 
 BENCH = "search"
 _COLD_ASKED = 100
@@ -48,7 +48,7 @@ def memory_figures(server: Server, index: LargeIndex) -> list[Figure]:
             Figure(BENCH, f"worker {number}: resident", memory.resident, "MB"),
             Figure(BENCH, f"worker {number}: its own alone", memory.own, "MB"),
         ]
-    for name in (INDEX_FILE, VECTORS_FILE, ITEMS_FILE):
+    for name in (INDEX_FILE, ESTIMATES_FILE, VECTORS_FILE, ITEMS_FILE):
         path = index.build_folder / name
         of = f"of {path.stat().st_size / 1e6:,.0f} MB"
         figures.append(Figure(BENCH, f"{name} in the page cache, {of}", cached_mb(path), "MB"))

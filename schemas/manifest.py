@@ -10,6 +10,7 @@ from schemas.errors import Corrupt, SchemaTooNew
 MANIFEST_VERSION = 2
 FIRST_WITH_CHECKSUM = 2
 INDEX_FILE = "index.faiss"
+ESTIMATES_FILE = "estimates.faiss"
 VECTORS_FILE = "vectors.f16"
 ITEMS_FILE = "items.arrow"
 GOLDEN_FILE = "golden.json"

@@ -5,10 +5,10 @@ differences of rows from all over the set are much alike. So a few hundred rows 
 score; once the best found lie higher than that above the next centroid, the rest need not be read. Filters that lie far
 from the query are answered from a small part of their matches.
 
-Where codes are the stored vectors (fp16), FAISS passes over lists of which a good part matches, with a selector, and the
-other matches are read one by one; all scores are exact. RaBitQ's codes are small and its scores are estimates: they are
-passed over where many matches lie together, and the best of them scored exactly: as many as it takes until none of the
-others can be among the best.
+RaBitQ's codes are small and its scores are estimates: they are passed over where many matches lie together, and the best
+of them scored exactly: as many as it takes until none of the others can be among the best. An index of whole vectors
+(fp16) has them beside it. Elsewhere whole vectors are read: where an index has them, FAISS passes over lists of which a good
+part matches, with a selector; the other matches are read one by one.
 """
 
 from dataclasses import dataclass
@@ -35,6 +35,13 @@ SAMPLED_ROWS = 500
 
 SPREADS_ABOVE = 7.0
 """No row is expected to score higher above its list's centroid than this many times what sampled rows do on average."""
+
+ROWS_THAT_TELL = 20_000
+ABOVE_HIGHEST = 1.2
+SPREADS_ABOVE_MIN = 5.0
+"""After so many matches the highest that any of the best came above its centroid tells more than a sample: the next is
+expected to come no higher than a fifth more, and fifty times the rows would add less than that to a normal tail. It is
+never taken for lower than the least of spreads."""
 
 FIRST_ROWS = 4_000
 GROWTH = 3
@@ -70,14 +77,15 @@ best, one may be left out so."""
 
 @dataclass(frozen=True)
 class MatchScan:
-    """One query's scan of the rows `chosen`. `kind` is the index's, `rerank` what was tuned for it.
+    """One query's scan of the rows `chosen`; `rerank` is what was tuned for the index.
 
-    `nearness` is that of all coarse lists; `lists` (m,) int64 are those that hold matches, the nearest first, and `near`
+    `estimates` has RaBitQ codes in the same lists: another index than `index`, or the same where that is its kind; None
+    for a build without. `nearness` is that of all coarse lists; `lists` (m,) int64 are those that hold matches, the nearest first, and `near`
     (m,) float32 is what their centroids score.
     """
 
     index: Any
-    kind: str
+    estimates: Any | None
     vectors: NDArray[np.float16]
     query: Float32
     chosen: RowSet
@@ -95,36 +103,47 @@ class MatchScan:
 
     def best(self, k: int) -> Found:
         """The k best, or all matches where there are no more; only the first BEST_ROWS of them are sure to be."""
-        seen, growth = np.cumsum(self.chosen.by_list[self.lists]), CODED_GROWTH if self._is_coded else GROWTH
+        seen = np.cumsum(self.chosen.by_list[self.lists])
+        growth = GROWTH if self.estimates is None else CODED_GROWTH
         answers: list[Found] = []
-        start, end, wanted, floor, highest = 0, len(seen), max(FIRST_ROWS, k), -np.inf, self.near + self._margin()
+        start, end, wanted, floor, spread = 0, len(seen), max(FIRST_ROWS, k), -np.inf, self._spread()
         while start < end:
             stop = min(int(np.searchsorted(seen, wanted)) + 1, end)
             answers += self._scan_lists(slice(start, stop), k, floor)
             floor = _least_of_best(answers, min(k, BEST_ROWS))
             if sum(len(scores) for scores, _ in answers) >= k:  # until then every list is read
-                end = int(np.count_nonzero(highest >= floor))
+                margin = self._margin(spread, answers, int(seen[stop - 1]))
+                end = int(np.count_nonzero(self.near + margin >= floor))
             start, wanted = stop, growth * int(seen[stop - 1])
         return _best_of(answers, k)
 
-    @property
-    def _is_coded(self) -> bool:
-        return self.kind == "ivf_rabitq"
-
-    def _margin(self) -> float:
-        """How far above its centroid a match may score: from matches at equal distances all over the index."""
+    def _spread(self) -> float:
+        """How far above or below its centroid a match scores, the root of the mean square: of matches at equal distances all
+        over the index."""
         sampled = self.chosen.sample(SAMPLED_ROWS)
         scores, rows = scan_rows(self.vectors, self.query, len(sampled), sampled)
         above = scores - self.nearness.scores[self.chosen.lists_of(rows)]
-        return SPREADS_ABOVE * float(np.sqrt(np.mean(above**2)))
+        return float(np.sqrt(np.mean(above**2)))
+
+    def _margin(self, spread: float, answers: list[Found], rows_read: int) -> float:
+        """How far above its centroid a match that was not read yet may score."""
+        if rows_read < ROWS_THAT_TELL:
+            return SPREADS_ABOVE * spread
+        highest = max(
+            float(np.max(scores - self.nearness.scores[self.chosen.lists_of(rows)], initial=0))
+            for scores, rows in answers
+        )
+        return min(SPREADS_ABOVE * spread, max(SPREADS_ABOVE_MIN * spread, ABOVE_HIGHEST * highest))
 
     def _scan_lists(self, part: slice, k: int, floor: float) -> list[Found]:
         """Answers that hold the k best of some lists; what scores below `floor` need not be among them."""
-        if self._is_coded:
-            return [self._scan_small_codes(self.lists[part], self.near[part], k, floor)]
-        return self._scan_whole_codes(self.lists[part], k)
+        lists = self.lists[part]
+        estimated = self._scan_small_codes(lists, self.near[part], k, floor)
+        return self._scan_whole_vectors(lists, k) if estimated is None else [estimated]
 
-    def _scan_whole_codes(self, lists: Int64, k: int) -> list[Found]:
+    def _scan_whole_vectors(self, lists: Int64, k: int) -> list[Found]:
+        if self.index is self.estimates:
+            return [scan_rows(self.vectors, self.query, k, self.chosen.rows_of_lists(lists))]
         is_dense = self._dense[lists]
         answers = []
         if not is_dense.all():
@@ -133,7 +152,7 @@ class MatchScan:
         if is_dense.any():
             # What the centroids score does not matter to whole vectors.
             near = np.zeros(np.count_nonzero(is_dense), np.float32)
-            answers.append(self._pass_over(lists[is_dense], near, k))
+            answers.append(self._pass_over(self.index, lists[is_dense], near, k))
         return answers
 
     @cached_property
@@ -141,19 +160,21 @@ class MatchScan:
         """Which of all lists (nlist,) are passed over."""
         return self.chosen.lists_filled(PASS_SHARE)
 
-    def _scan_small_codes(self, lists: Int64, near: Float32, k: int, floor: float) -> Found:
+    def _scan_small_codes(self, lists: Int64, near: Float32, k: int, floor: float) -> Found | None:
+        """None where whole vectors are sooner read."""
         matched = int(self.chosen.by_list[lists].sum())
+        if self.estimates is None or matched < CODED_ROWS_MIN or not self._lie_together(lists, matched):
+            return None
         k, scored = min(k, matched), max(k, self.rerank)
-        if matched >= CODED_ROWS_MIN and self._lie_together(lists, matched):
-            while scored <= EXACT_SHARE * matched:
-                estimates, found = self._pass_over(lists, near, ESTIMATES_KEPT * scored)
-                answer = self._score(found[:scored])
-                least = max(floor, _least_of_best([answer], min(k, BEST_ROWS)))
-                needed = _estimates_needed(estimates, found[:scored], answer, least)
-                if needed <= len(found):
-                    return _best_of([answer, self._score(found[scored:needed])], k)
-                scored = max(RERANK_FACTOR * scored, needed)
-        return scan_rows(self.vectors, self.query, k, self.chosen.rows_of_lists(lists))
+        while scored <= EXACT_SHARE * matched:
+            estimates, found = self._pass_over(self.estimates, lists, near, ESTIMATES_KEPT * scored)
+            answer = self._score(found[:scored])
+            least = max(floor, _least_of_best([answer], min(k, BEST_ROWS)))
+            needed = _estimates_needed(estimates, found[:scored], answer, least)
+            if needed <= len(found):
+                return _best_of([answer, self._score(found[scored:needed])], k)
+            scored = max(RERANK_FACTOR * scored, needed)
+        return None
 
     def _score(self, rows: Int64) -> Found:
         """All of the rows by their exact scores."""
@@ -163,22 +184,22 @@ class MatchScan:
         assert self.chosen.list_starts is not None
         return bool(np.diff(self.chosen.list_starts)[lists].sum() <= CODES_A_ROW * matched)
 
-    def _pass_over(self, lists: Int64, near: Float32, k: int) -> Found:
-        """As FAISS's search of the given lists, `near` the centroids' scores: without gaps."""
+    def _pass_over(self, index: Any, lists: Int64, near: Float32, k: int) -> Found:
+        """As FAISS's search of the given lists of `index`, `near` the centroids' scores: without gaps."""
         selector = {"sel": self.chosen.selector} if len(self.chosen) < self.chosen.total else {}
         made = faiss.SearchParametersIVF(nprobe=len(lists), **selector)  # type: ignore[call-arg]
         scores, found = np.empty(k, np.float32), np.empty(k, np.int64)
         lists, near = np.ascontiguousarray(lists, np.int64), np.ascontiguousarray(near, np.float32)
         places = [faiss.swig_ptr(array) for array in (lists, near, scores, found)]
         # By its C++ name: the Python one takes no parameters.
-        self.index.search_preassigned_c(1, faiss.swig_ptr(self.query), k, *places, False, made)
+        index.search_preassigned_c(1, faiss.swig_ptr(self.query), k, *places, False, made)
         there = found != NO_ROW
         return scores[there], found[there]
 
 
 def scan_matches(
     index: Any,
-    kind: str,
+    estimates: Any | None,
     vectors: NDArray[np.float16],
     query: Float32,
     k: int,
@@ -192,7 +213,7 @@ def scan_matches(
     if chosen.list_starts is None or len(chosen) <= max(k, ALL_READ_MAX):
         return scan_rows(vectors, query, k, chosen.rows)
     query = np.ascontiguousarray(query, np.float32)
-    return MatchScan(index, kind, vectors, query, chosen, rerank, nearness or Nearness(index, query)).best(k)
+    return MatchScan(index, estimates, vectors, query, chosen, rerank, nearness or Nearness(index, query)).best(k)
 
 
 def _best_of(answers: list[Found], k: int) -> Found:

@@ -43,7 +43,7 @@ from retrieval.search.planner import (
 from retrieval.search.row_scan import scan_rows
 from retrieval.search.row_sets import RowSet
 from schemas.errors import Corrupt
-from schemas.manifest import INDEX_FILE, ITEMS_FILE, VECTORS_FILE, Manifest, SearchParameters
+from schemas.manifest import ESTIMATES_FILE, INDEX_FILE, ITEMS_FILE, VECTORS_FILE, Manifest, SearchParameters
 
 QueryKind = Literal["photo", "text"]
 
@@ -52,7 +52,8 @@ QueryKind = Literal["photo", "text"]
 class Segment:
     """One open build. `vectors` is (rows, dimension) float16, `items` a pyarrow Table; both are memory-mapped.
 
-    Rows that are not in `live` are never found, by any path; None where every row is live.
+    `estimates` is an index with RaBitQ codes in the same lists: `index` itself, or beside one of whole vectors; None for an
+    exact index, and for builds of before there were any. Rows that are not in `live` are never found, by any path; None where every row is live.
     """
 
     manifest: Manifest
@@ -60,6 +61,7 @@ class Segment:
     vectors: NDArray[np.float16]
     items: Any
     list_starts: Int64 | None
+    estimates: Any | None = None
     live: RowSet | None = None
 
     @property
@@ -164,8 +166,8 @@ class Segment:
             selector = chosen.selector if len(chosen) < self.rows else None
             k = min(k, len(chosen))
             return _without_gaps(self._search_lists(queries, k, SearchParameters(), 0, selector))
-        kind, rerank = self.manifest.index_kind, self.manifest.photo_search.rerank
-        return scan_matches(self.index, kind, self.vectors, queries[0], k, chosen, rerank, nearness)
+        rerank = self.manifest.photo_search.rerank
+        return scan_matches(self.index, self.estimates, self.vectors, queries[0], k, chosen, rerank, nearness)
 
     @property
     def _nlist(self) -> int:
@@ -230,7 +232,19 @@ def open_segment(folder: Path, manifest: Manifest) -> Segment:
     items = map_items(folder / ITEMS_FILE)
     if items.num_rows != manifest.rows:
         raise Corrupt(ITEMS_FILE, f"{manifest.rows} rows", f"{items.num_rows}")
-    return Segment(manifest, index, vectors, items, _list_starts(index, manifest))
+    starts = _list_starts(index, manifest)
+    return Segment(manifest, index, vectors, items, starts, _estimates(folder, manifest, index, starts))
+
+
+def _estimates(folder: Path, manifest: Manifest, index: Any, list_starts: Int64 | None) -> Any | None:
+    if manifest.index_kind == "ivf_rabitq":
+        return index
+    if ESTIMATES_FILE not in manifest.files:
+        return None
+    estimates = _read_index(folder / ESTIMATES_FILE, manifest)
+    if list_starts is None or not np.array_equal(_starts_of_lists(estimates), list_starts):
+        raise Corrupt(ESTIMATES_FILE, f"the lists of {INDEX_FILE}", "others")
+    return estimates
 
 
 def _read_index(path: Path, manifest: Manifest) -> Any:
@@ -248,6 +262,10 @@ def _list_starts(index: Any, manifest: Manifest) -> Int64 | None:
     """Rows are numbered in the order of the lists: list i holds rows starts[i] to starts[i + 1]. None for an exact index."""
     if manifest.index_kind == "exact":
         return None
+    return _starts_of_lists(index)
+
+
+def _starts_of_lists(index: Any) -> Int64:
     sizes = [index.get_list_size(number) for number in range(index.nlist)]
     return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 

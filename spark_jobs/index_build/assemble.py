@@ -16,6 +16,7 @@ from retrieval.items.table import conform_items, map_items
 from retrieval.search.segments import Segment, open_segment
 from schemas.errors import BadData
 from schemas.manifest import (
+    ESTIMATES_FILE,
     GOLDEN_FILE,
     INDEX_FILE,
     ITEMS_FILE,
@@ -97,14 +98,14 @@ def make_parameters(
     lists = min(nlist, rows) if nlist and kind != "exact" else choose_nlist(kind, rows)
     return BuildParameters(
         kind=kind, nlist=lists, dimension=dimension, model_id=model_id, model_fingerprint=fingerprint,
-        recall_goal=recall_goal, seed=seed, has_text=has_text,
+        recall_goal=recall_goal, seed=seed, has_text=has_text, has_estimates=kind == "ivf_fp16",
     )  # fmt: skip
 
 
 def fill_folder(
     rows: ShardRows, folder: Path, parameters: BuildParameters, centroids: NDArray[np.float32] | None = None
 ) -> None:
-    """Write vectors, items and index of rows that fit in memory."""
+    """Write vectors, items, index and estimates of rows that fit in memory."""
     with tempfile.TemporaryDirectory(prefix="shoplens-shard-") as scratch:
         write_shard(rows, Path(scratch), parameters, centroids)
         merge_shards([Path(scratch)], folder, parameters, centroids)
@@ -148,6 +149,7 @@ def _measured(segment: Segment, questions: Sequence[Question], parameters: Searc
 def _draft_manifest(folder: Path, parameters: BuildParameters, lineage: Lineage) -> Manifest:
     """All that is known before tuning."""
     items = map_items(folder / ITEMS_FILE)
+    names = [INDEX_FILE, VECTORS_FILE, ITEMS_FILE, *([ESTIMATES_FILE] if parameters.has_estimates else [])]
     return Manifest(
         build_id=folder.name, model_id=parameters.model_id, model_fingerprint=parameters.model_fingerprint,
         dimension=parameters.dimension, rows=items.num_rows,
@@ -155,6 +157,6 @@ def _draft_manifest(folder: Path, parameters: BuildParameters, lineage: Lineage)
         index_kind=parameters.kind, factory=parameters.factory,
         photo_search=SearchParameters(), text_search=SearchParameters(),
         source_versions=lineage.source_versions, interval_end=lineage.interval_end,
-        files={name: describe_file(folder / name) for name in (INDEX_FILE, VECTORS_FILE, ITEMS_FILE)},
+        files={name: describe_file(folder / name) for name in names},
         runtimes=lineage.runtimes, parameters={**asdict(parameters), "builder": BUILDER_VERSION},
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Shards into one build folder: files laid end to end, and one FAISS index whose ids are row numbers."""
+"""Shards into one build folder: files laid end to end, and FAISS indexes whose ids are row numbers."""
 
 import shutil
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from retrieval.items.table import map_items, write_items
-from schemas.manifest import INDEX_FILE, ITEMS_FILE, VECTORS_FILE
+from schemas.manifest import ESTIMATES_FILE, INDEX_FILE, ITEMS_FILE, VECTORS_FILE
 from spark_jobs.index_build.coarse import quantizer_of
 from spark_jobs.index_build.parameters import BuildParameters
 from spark_jobs.index_build.shards import CODES_FILE, LISTS_FILE, empty_rabitq
@@ -20,7 +20,7 @@ from spark_jobs.index_build.shards import CODES_FILE, LISTS_FILE, empty_rabitq
 def merge_shards(
     shards: Sequence[Path], folder: Path, parameters: BuildParameters, centroids: NDArray[np.float32] | None
 ) -> int:
-    """Write vectors, items and index of the shards, given in the order of their lists. Returns the number of rows.
+    """Write vectors, items, index and estimates of the shards, given in the order of their lists. Returns the number of rows.
 
     The bytes do not depend on how many shards there are.
     """
@@ -35,10 +35,12 @@ def merge_shards(
     if parameters.kind == "exact" or centroids is None:
         index = _exact_index(vectors)
     elif parameters.kind == "ivf_rabitq":
-        index = _rabitq_index(shards, centroids)
+        index = faiss.IndexIVFRaBitQFastScan(_rabitq_index(shards, centroids))
     else:
         sizes = np.sum([np.load(shard / LISTS_FILE) for shard in shards], axis=0)
         index = _fp16_index(vectors, sizes, centroids)
+        if parameters.has_estimates:
+            faiss.write_index(_rabitq_index(shards, centroids), str(folder / ESTIMATES_FILE))
     faiss.write_index(index, str(folder / INDEX_FILE))
     return int(rows)
 
@@ -82,4 +84,4 @@ def _rabitq_index(shards: Sequence[Path], centroids: NDArray[np.float32]) -> Any
     for shard in shards:
         filled = faiss.read_index(str(shard / CODES_FILE))
         merged.merge_from(filled, merged.ntotal)
-    return faiss.IndexIVFRaBitQFastScan(merged)
+    return merged

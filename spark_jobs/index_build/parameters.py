@@ -11,8 +11,8 @@ KINDS = ("auto", "exact", "ivf_fp16", "ivf_rabitq")
 EXACT_MAX_ROWS = 50_000
 """Up to here a full scan takes a few milliseconds and needs no tuning."""
 
-BUILDER_VERSION = 4
-"""Raised when the same rows would give other bytes, the manifest's too: since 4 matches are calibrated on half of the products."""
+BUILDER_VERSION = 5
+"""Raised when the same rows would give other bytes, the manifest's too: since 5 whole vectors have estimates beside them."""
 
 _LISTS_MAX = 8_192
 _ROWS_PER_LIST_MIN = 39
@@ -20,7 +20,8 @@ _ROWS_PER_LIST_MIN = 39
 
 @dataclass(frozen=True)
 class BuildParameters:
-    """`nlist` is 0 for an exact index; `has_text` says whether text queries are tuned for."""
+    """`nlist` is 0 for an exact index; `has_text` says whether text queries are tuned for, `has_estimates` whether RaBitQ
+    codes lie beside an index of whole vectors."""
 
     kind: str
     nlist: int
@@ -30,12 +31,18 @@ class BuildParameters:
     recall_goal: float = 0.99
     seed: int = 1
     has_text: bool = False
+    has_estimates: bool = False
 
     @property
     def factory(self) -> str:
         """The FAISS factory string of the finished index."""
         codes = {"exact": "SQfp16", "ivf_fp16": f"IVF{self.nlist},SQfp16", "ivf_rabitq": f"IVF{self.nlist},RaBitQfs"}
         return codes[self.kind]
+
+    @property
+    def has_codes(self) -> bool:
+        """Whether RaBitQ codes are made, as the index or beside it."""
+        return self.kind == "ivf_rabitq" or self.has_estimates
 
     @property
     def sample_rows(self) -> int:

@@ -36,7 +36,7 @@ class ShardRows:
 def write_shard(
     rows: ShardRows, folder: Path, parameters: BuildParameters, centroids: NDArray[np.float32] | None
 ) -> None:
-    """Sort the rows and write items, vectors, list sizes and, for RaBitQ, the codes that this shard fills."""
+    """Sort the rows and write items, vectors, list sizes and, where there are RaBitQ codes, those that this shard fills."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = rows.in_order()
     rows.vectors.tofile(folder / VECTORS_FILE)
@@ -44,7 +44,7 @@ def write_shard(
     if rows.lists is None or centroids is None:
         return
     np.save(folder / LISTS_FILE, np.bincount(rows.lists, minlength=parameters.nlist).astype(np.int64))
-    if parameters.kind == "ivf_rabitq":
+    if parameters.has_codes:
         codes = fill_codes(rows.vectors, rows.lists, centroids)
         faiss.write_index(codes, str(folder / CODES_FILE))
 

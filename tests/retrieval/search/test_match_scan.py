@@ -1,6 +1,7 @@
 """Every match scored: the same rows as brute force finds, whether they lie together or scattered."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -9,6 +10,7 @@ import pytest
 from retrieval.search import match_scan
 from retrieval.search.exact import exact_search
 from retrieval.search.match_scan import Found, MatchScan, scan_matches
+from retrieval.search.nearness import Nearness
 from retrieval.search.planner import BEST_ROWS
 from retrieval.search.row_sets import RowSet
 from retrieval.search.segments import Segment, open_build
@@ -54,9 +56,9 @@ def test_the_best_matches_are_those_of_brute_force(
 ) -> None:
     monkeypatch.setattr(match_scan, "CODED_ROWS_MIN", 500)
     chosen = RowSet.of_rows(rows, ROWS, segment.list_starts)
-    kind, rerank = segment.manifest.index_kind, ROWS  # so many that estimates leave none of the best out
+    rerank = ROWS  # so many that estimates leave none of the best out
     for query in segment.vectors[[5, 1_500, 3_999]].astype(np.float32):
-        scores, found = scan_matches(segment.index, kind, segment.vectors, query, K, chosen, rerank)
+        scores, found = scan_matches(segment.index, segment.estimates, segment.vectors, query, K, chosen, rerank)
         truth_scores, truth = exact_search(segment.vectors, query[np.newaxis], min(K, len(rows)), rows)
         assert len(found) == min(K, len(rows))
         assert found.tolist() == truth[0].tolist()
@@ -66,23 +68,23 @@ def test_the_best_matches_are_those_of_brute_force(
 def test_small_codes_are_passed_over_only_where_many_matches_lie_together(
     segment: Segment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if segment.manifest.index_kind != "ivf_rabitq":
+    if segment.estimates is None:
         return
     monkeypatch.setattr(match_scan, "CODED_ROWS_MIN", 500)
     monkeypatch.setattr(match_scan, "ALL_READ_MAX", 250)
     passed: list[int] = []
     pass_over = MatchScan._pass_over
 
-    def noted(scan: MatchScan, lists: np.ndarray, near: np.ndarray, k: int) -> Found:
-        passed.append(len(scan.chosen))
-        return pass_over(scan, lists, near, k)
+    def noted(scan: MatchScan, index: Any, lists: np.ndarray, near: np.ndarray, k: int) -> Found:
+        if index is segment.estimates:
+            passed.append(len(scan.chosen))
+        return pass_over(scan, index, lists, near, k)
 
     monkeypatch.setattr(MatchScan, "_pass_over", noted)
     for rows in (np.arange(0, ROWS, 9), np.arange(0, 300), together()):
         chosen = RowSet.of_rows(rows, ROWS, segment.list_starts)
-        scan_matches(
-            segment.index, "ivf_rabitq", segment.vectors, segment.vectors[0].astype(np.float32), K, chosen, 300
-        )  # fmt: skip
+        query = segment.vectors[0].astype(np.float32)
+        scan_matches(segment.index, segment.estimates, segment.vectors, query, K, chosen, 300)
     assert passed == [len(together())]
 
 
@@ -96,10 +98,12 @@ def clustered(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     return build_of(vectors, request.param, CENTRES, tmp_path_factory.mktemp("clustered"))
 
 
+@pytest.mark.parametrize("rows_that_tell", [500, 20_000], ids=["what was read tells", "a sample tells"])
 @pytest.mark.parametrize("share", [0.2, 1.0], ids=["scattered", "all"])
 def test_of_matches_far_from_the_query_only_the_nearest_lists_are_read(
-    clustered: Segment, share: float, monkeypatch: pytest.MonkeyPatch
+    clustered: Segment, share: float, rows_that_tell: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(match_scan, "ROWS_THAT_TELL", rows_that_tell)
     monkeypatch.setattr(match_scan, "ALL_READ_MAX", 500)
     monkeypatch.setattr(match_scan, "FIRST_ROWS", 500)
     read: list[int] = []
@@ -114,7 +118,7 @@ def test_of_matches_far_from_the_query_only_the_nearest_lists_are_read(
     far = np.flatnonzero(clustered.vectors.astype(np.float32) @ query < 0.3)
     rows = np.sort(np.random.default_rng(1).permutation(far)[: int(share * len(far))])
     chosen = RowSet.of_rows(rows, CROWD, clustered.list_starts)
-    _, found = scan_matches(clustered.index, clustered.manifest.index_kind, clustered.vectors, query, K, chosen, 100)
+    _, found = scan_matches(clustered.index, clustered.estimates, clustered.vectors, query, K, chosen, 100)
     truth = exact_search(clustered.vectors, query[np.newaxis], K, rows)[1][0]
     assert found[:BEST_ROWS].tolist() == truth[:BEST_ROWS].tolist()
     assert len(found) == K
@@ -129,8 +133,23 @@ def test_lists_are_read_until_as_many_were_found_as_are_wanted(
     rows = np.arange(0, CROWD, 7)
     chosen = RowSet.of_rows(rows, CROWD, clustered.list_starts)
     query, wanted = clustered.vectors[7].astype(np.float32), len(rows) - 10
-    _, found = scan_matches(
-        clustered.index, clustered.manifest.index_kind, clustered.vectors, query, wanted, chosen, 50
-    )
+    _, found = scan_matches(clustered.index, clustered.estimates, clustered.vectors, query, wanted, chosen, 50)
     assert len(np.unique(found)) == wanted
     assert np.isin(found, rows).all()
+
+
+def test_what_was_read_moves_the_margin_within_its_bounds(clustered: Segment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(match_scan, "ROWS_THAT_TELL", 500)
+    query = clustered.vectors[7].astype(np.float32)
+    chosen = RowSet.of_rows(np.arange(CROWD), CROWD, clustered.list_starts)
+    nearness = Nearness(clustered.index, query)
+    scan = MatchScan(clustered.index, None, clustered.vectors, query, chosen, 0, nearness)
+    near = float(nearness.scores[chosen.lists_of(np.array([7]))[0]])
+
+    def margin(above: float, rows_read: int) -> float:
+        return scan._margin(0.01, [(np.array([near + above], np.float32), np.array([7]))], rows_read)
+
+    assert margin(0.05, 499) == pytest.approx(0.07)  # a sample's seven spreads
+    assert margin(0.05, 500) == pytest.approx(0.06, abs=1e-6)  # a fifth above the highest
+    assert margin(0.01, 500) == pytest.approx(0.05)  # at least five spreads
+    assert margin(0.20, 500) == pytest.approx(0.07)  # at most seven

@@ -6,16 +6,29 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import faiss
 import numpy as np
 import pytest
 
-from retrieval.search import planner
+from retrieval.folders.files import describe_file
+from retrieval.search import match_scan, planner
 from retrieval.search.exact import exact_search
 from retrieval.search.segments import Segment, open_build
 from schemas.errors import Corrupt, SchemaTooNew
-from schemas.manifest import INDEX_FILE, ITEMS_FILE, MANIFEST_FILE, VECTORS_FILE, Manifest, SearchParameters
+from schemas.manifest import (
+    ESTIMATES_FILE,
+    INDEX_FILE,
+    ITEMS_FILE,
+    MANIFEST_FILE,
+    VECTORS_FILE,
+    Manifest,
+    SearchParameters,
+)
 from spark_jobs.index_build.assemble import assemble_build
+from spark_jobs.index_build.coarse import assign_lists
+from spark_jobs.index_build.shards import fill_codes
 from tests.spark_jobs.index_build.small_rows import encode_words, small_rows, unit
 
 KINDS = ("exact", "ivf_fp16", "ivf_rabitq")
@@ -146,9 +159,11 @@ def remove_it(path: Path, rng: random.Random) -> None:
 
 
 @pytest.mark.parametrize("damage", [flip_a_bit, zero_a_page, cut_it_short, remove_it])
-@pytest.mark.parametrize("name", [INDEX_FILE, VECTORS_FILE, ITEMS_FILE])
+@pytest.mark.parametrize("name", [INDEX_FILE, ESTIMATES_FILE, VECTORS_FILE, ITEMS_FILE])
 def test_a_damaged_build_never_opens(copy_of: Path, name: str, damage: Callable[[Path, random.Random], None]) -> None:
     path = copy_of / name
+    if name not in open_build(copy_of).manifest.files:  # not every kind has estimates
+        return
     whole = path.read_bytes()
     for seed in range(300 if os.environ.get("SHOPLENS_SOAK") else 3):
         damage(path, random.Random(seed))
@@ -177,3 +192,50 @@ def test_files_that_do_not_fit_one_another_are_refused_even_with_right_checksums
     path.write_bytes(replace(Manifest.from_json(path.read_bytes()), rows=ROWS - 1).to_json())
     with pytest.raises(Corrupt, match=INDEX_FILE):
         open_build(copy_of)
+
+
+def with_manifest(folder: Path, **changes: Any) -> Path:
+    path = folder / MANIFEST_FILE
+    path.write_bytes(replace(Manifest.from_json(path.read_bytes()), **changes).to_json())
+    return folder
+
+
+def test_small_codes_are_the_index_or_lie_in_its_lists_beside_it(segment: Segment) -> None:
+    kind = segment.manifest.index_kind
+    assert (ESTIMATES_FILE in segment.manifest.files) == (kind == "ivf_fp16")
+    assert (segment.estimates is None, segment.estimates is segment.index) == (kind == "exact", kind == "ivf_rabitq")
+    if kind == "ivf_fp16":
+        for number in range(segment.index.nlist):
+            size = segment.index.get_list_size(number)
+            ids = [
+                faiss.rev_swig_ptr(lists.get_ids(number), size)
+                for lists in (segment.index.invlists, segment.estimates.invlists)
+            ]
+            assert ids[0].tolist() == ids[1].tolist()
+
+
+def test_estimates_of_other_lists_are_refused_even_with_right_checksums(copy_of: Path) -> None:
+    segment = open_build(copy_of)
+    if segment.manifest.index_kind != "ivf_fp16":
+        return
+    vectors, centroids = np.asarray(segment.vectors), np.eye(4, segment.manifest.dimension, dtype=np.float32)
+    others = fill_codes(vectors, assign_lists(vectors, centroids), centroids)
+    faiss.write_index(others, str(copy_of / ESTIMATES_FILE))
+    files = segment.manifest.files | {ESTIMATES_FILE: describe_file(copy_of / ESTIMATES_FILE)}
+    with pytest.raises(Corrupt, match=ESTIMATES_FILE):
+        open_build(with_manifest(copy_of, files=files))
+
+
+def test_a_build_of_before_there_were_estimates_finds_the_same(copy_of: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(match_scan, "CODED_ROWS_MIN", 500)
+    segment = open_build(copy_of)
+    if segment.manifest.index_kind != "ivf_fp16":
+        return
+    files = {name: entry for name, entry in segment.manifest.files.items() if name != ESTIMATES_FILE}
+    (copy_of / ESTIMATES_FILE).unlink()
+    before = open_build(with_manifest(copy_of, files=files))
+    assert before.estimates is None
+    mask = np.arange(ROWS) % 3 > 0
+    for query in queries():
+        found = [part.scan(query, 10, mask)[1].tolist() for part in (segment, before)]
+        assert found[0] == found[1]

@@ -78,7 +78,7 @@ def test_lineage_does_not_change_the_id(tmp_path: Path) -> None:
 def test_the_number_of_shards_does_not_show(tmp_path: Path, kind: str, spans: int) -> None:
     vectors, items = small_rows(600)
     stored = as_stored(vectors)
-    parameters = BuildParameters(kind, 10, 32, "m", "f")
+    parameters = BuildParameters(kind, 10, 32, "m", "f", has_estimates=kind == "ivf_fp16")
     centroids = train_centroids(stored, parameters)
     lists = assign_lists(stored, centroids)
     rows = ShardRows(conform_items(items), stored, lists)
