@@ -13,8 +13,12 @@ PIPELINE := .venv/pipeline/bin
 AIRFLOW := .venv/airflow/bin
 ONLINE := .venv/online/bin
 PYTEST_ARGUMENTS ?=
+# Compiled once an environment, not once a process: torch, sympy and transformers alone take five seconds each time.
+unexport PYTHONDONTWRITEBYTECODE
 # What the fast tier runs in a process of its own: it starts at once, where open_clip takes ten seconds to import.
 WITHOUT_TORCH := $(patsubst %/,%,$(filter-out %/encoders/ %/photos/ %/__pycache__/,$(wildcard tests/retrieval/*/)))
+# schemathesis comes in by itself, for tests of the full tier: without it a process starts sooner.
+FAST := -q -p no:schemathesis -m "not full and not gpu and not aws"
 FUZZ_SECONDS ?= 600
 FUZZED ?= photos questions
 
@@ -96,7 +100,7 @@ test-fast: $(STAMPS) ## the fast tier: no JVM, no server
 	@mkdir -p test-output
 	beside() {
 	  local failed=
-	  $(PIPELINE)/pytest -q -m "not full and not gpu and not aws" $(WITHOUT_TORCH) $(PYTEST_ARGUMENTS) > test-output/fast-retrieval.log 2>&1 & retrieval=$$!
+	  $(PIPELINE)/pytest $(FAST) $(WITHOUT_TORCH) $(PYTEST_ARGUMENTS) > test-output/fast-retrieval.log 2>&1 & retrieval=$$!
 	  $(ONLINE)/pytest -q -m "not full" tests/online tests/fuzz $(PYTEST_ARGUMENTS) || failed=1
 	  $(AIRFLOW)/pytest -q -m "not full" tests/dags $(PYTEST_ARGUMENTS) || failed=1
 	  wait $$retrieval || failed=1
@@ -105,7 +109,7 @@ test-fast: $(STAMPS) ## the fast tier: no JVM, no server
 	beside > test-output/fast-beside.log 2>&1 & beside=$$!
 	trap 'kill -- -$$beside 2>/dev/null || kill $$beside 2>/dev/null; exit 130' INT TERM
 	failed=
-	$(PIPELINE)/pytest -q -m "not full and not gpu and not aws" $(WITHOUT_TORCH:%=--ignore %) --ignore tests/online --ignore tests/fuzz --ignore tests/dags --ignore tests/faults $(PYTEST_ARGUMENTS) || failed=1
+	$(PIPELINE)/pytest $(FAST) $(WITHOUT_TORCH:%=--ignore %) --ignore tests/online --ignore tests/fuzz --ignore tests/dags --ignore tests/faults $(PYTEST_ARGUMENTS) || failed=1
 	echo "make: what ran beside these: the fast tests of retrieval, of the searcher and of the DAGs (test-output/fast-*.log)"
 	wait $$beside || failed=1
 	tail -n 60 test-output/fast-retrieval.log test-output/fast-beside.log

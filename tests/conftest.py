@@ -1,9 +1,15 @@
 """What all tests share: in CI a skipped test is a failed run, so that a missing server cannot hide."""
 
+import atexit
+import gc
 import os
 
 import pytest
 from hypothesis import settings
+
+# What imports make is there to stay, and looking through it again and again takes a quarter of the time they need.
+gc.disable()
+atexit.register(gc.unfreeze)
 
 # Before any library starts its threads: those of FAISS wait by spinning, which two busy cores cannot afford.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -13,6 +19,11 @@ settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 pytest_plugins = ("tests.servers",)
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
