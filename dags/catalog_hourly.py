@@ -44,7 +44,7 @@ from dags.spark_job import JOB_MACROS, TASK_DEFAULTS, SparkJobOperator, interval
 REBUILDER = "catalog_nightly"
 RUNS = ("ingest_catalog", "fetch_images", "embed_images", "build_delta", "evaluate_delta", "publish_deltas")
 
-FIRST_HOUR = datetime.fromisoformat(os.environ.get("SHOPLENS_HOURLY_SINCE", "2026-01-01T02:00:00+00:00"))
+FIRST_HOUR = datetime.fromisoformat(os.environ.get("SHOPLENS_HOURLY_SINCE") or "2026-01-01T02:00:00+00:00")
 """Airflow makes a run of every hour since: the one setting of a shop that must be known before a task runs."""
 
 PARAMS = {

@@ -34,6 +34,11 @@ from typing import Any, Literal
 from schemas.errors import Misconfigured
 
 VARIABLE = "shoplens"
+JOBS = (
+    "ingest_catalog", "fetch_images", "embed_images", "build_index", "evaluate_index", "publish",
+    "apply_changes", "build_delta", "evaluate_delta", "publish_deltas", "maintain",
+)  # fmt: skip
+"""What `arguments` may name."""
 
 
 @dataclass(frozen=True)
@@ -74,20 +79,44 @@ def parse_deployment(document: Any) -> Deployment:
     given = _known(document, Deployment, "")
     if given.get("submit", "local") not in ("local", "emr"):
         raise Misconfigured(f"submit in Airflow Variable {VARIABLE} is {given['submit']!r}: write local or emr")
-    if "emr" in given:
+    if given.get("emr") is not None:
         given["emr"] = _parse_emr(given["emr"])
     needed = "emr" if given.get("submit") == "emr" else "python"
     if not given.get(needed):
         raise Misconfigured(f"{needed} is missing in Airflow Variable {VARIABLE}: see dags/deployment.py")
-    given["arguments"] = {job: tuple(map(str, more)) for job, more in given.get("arguments", {}).items()}
+    given["arguments"] = _parse_arguments(given.get("arguments") or {})
+    given["environment"] = _texts(given.get("environment") or {}, "environment")
     return Deployment(**given)
+
+
+def _parse_arguments(document: Any) -> dict[str, tuple[str, ...]]:
+    """Words by job. A string would be taken apart into letters, and what is meant for no job would say nothing."""
+    if not isinstance(document, dict) or not all(isinstance(words, list) for words in document.values()):
+        raise Misconfigured(f'arguments in Airflow Variable {VARIABLE} must read {{"job": ["--option", "value"]}}')
+    if unknown := sorted(set(document) - set(JOBS)):
+        raise Misconfigured(
+            f"arguments.{unknown[0]} in Airflow Variable {VARIABLE} is no job: name one of {', '.join(JOBS)}"
+        )
+    return {job: tuple(map(str, words)) for job, words in document.items()}
+
+
+def _texts(document: Any, name: str) -> dict[str, str]:
+    """Numbers as the text that they are in an environment, or on a command line."""
+    if not isinstance(document, dict) or any(isinstance(value, dict | list | None) for value in document.values()):
+        raise Misconfigured(f"{name} in Airflow Variable {VARIABLE} must be a JSON object of texts")
+    return {key: str(value) for key, value in document.items()}
 
 
 def _parse_emr(document: Any) -> EmrCluster:
     given = _known(document, EmrCluster, "emr.")
     if bool(given.get("cluster_id")) == bool(given.get("cluster_name")):
         raise Misconfigured(f"emr in Airflow Variable {VARIABLE} needs exactly one of cluster_id and cluster_name")
-    given["files"] = tuple(given.get("files", ()))
+    files, poll_seconds = given.get("files") or [], given.get("poll_seconds", EmrCluster.poll_seconds)
+    if not isinstance(files, list) or not all(isinstance(file, str) for file in files):
+        raise Misconfigured(f"emr.files in Airflow Variable {VARIABLE} must be a list of places")
+    if type(poll_seconds) is not int or poll_seconds < 1:
+        raise Misconfigured(f"emr.poll_seconds in Airflow Variable {VARIABLE} must be a whole number from 1 on")
+    given["files"], given["conf"] = tuple(files), _texts(given.get("conf") or {}, "emr.conf")
     return EmrCluster(**given)
 
 
@@ -102,4 +131,7 @@ def _known(document: Any, part: type[Any], prefix: str) -> dict[str, Any]:
     for name in required:
         if not document.get(name):
             raise Misconfigured(f"{prefix}{name} is missing in Airflow Variable {VARIABLE}: see dags/deployment.py")
+    for item in fields(part):
+        if item.type in (str, str | None) and not isinstance(document.get(item.name), str | None):
+            raise Misconfigured(f"{prefix}{item.name} in Airflow Variable {VARIABLE} must be a text")
     return dict(document)

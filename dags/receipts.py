@@ -4,14 +4,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from airflow.sdk.exceptions import AirflowException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from dags.deployment import Deployment
+from schemas.errors import ShopLensError
 from schemas.receipts import Receipt, receipt_key
 
 
 def read_receipt(deployment: Deployment, dag: str, interval_key: str, job: str) -> Receipt:
-    """Raises AirflowException where there is none."""
+    """Raises AirflowException where there is none, AirflowFailException where it is none of ours."""
     key = receipt_key(dag, interval_key, job)
     parts = urlsplit(deployment.store)
     if parts.scheme in ("s3", "s3a"):
@@ -21,7 +22,10 @@ def read_receipt(deployment: Deployment, dag: str, interval_key: str, job: str) 
         data = path.read_bytes() if path.exists() else None
     if data is None:
         raise AirflowException(f"no receipt {key} in {deployment.store}: the job before this one did not finish")
-    return Receipt.from_json(data)
+    try:
+        return Receipt.from_json(data, key)
+    except ShopLensError as error:
+        raise AirflowFailException(f"{error}: run {job} for this interval again") from error
 
 
 def _read_object(deployment: Deployment, bucket: str, key: str) -> bytes | None:

@@ -25,8 +25,14 @@ NOT_WORTH_A_RETRY = {EXIT_USAGE: "arguments", EXIT_BAD_DATA: "bad data", EXIT_MI
 def read_deployment() -> Deployment:
     """This deployment's settings. Raises AirflowFailException: no retry mends them."""
     try:
-        return parse_deployment(Variable.get(VARIABLE, deserialize_json=True))
-    except (Misconfigured, ValueError) as error:
+        settings = Variable.get(VARIABLE, default=None, deserialize_json=True)
+    except ValueError as error:
+        raise AirflowFailException(f"Airflow Variable {VARIABLE} is no JSON ({error}): mend it") from error
+    if settings is None:
+        raise AirflowFailException(f"there is no Airflow Variable {VARIABLE}: set it, as dags/deployment.py describes")
+    try:
+        return parse_deployment(settings)
+    except Misconfigured as error:
         raise AirflowFailException(str(error)) from error
 
 
@@ -53,7 +59,7 @@ def _of_interval(run: Any, catalog: str) -> str:
     interval = interval_of(run)
     try:
         return catalog.format(start=interval.start, end=interval.end)
-    except (KeyError, IndexError, ValueError) as error:
+    except (KeyError, IndexError, ValueError, AttributeError, TypeError) as error:
         raise AirflowFailException(f"catalog {catalog!r}: in braces it may hold {{start}} and {{end}} only") from error
 
 

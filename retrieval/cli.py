@@ -5,7 +5,7 @@ from importlib.metadata import entry_points
 
 import click
 
-from schemas.errors import ShopLensError
+from schemas.errors import EXIT_MISCONFIGURED, ShopLensError
 
 COMMANDS = "shoplens.commands"
 
@@ -61,6 +61,9 @@ def run_command(command: click.Command) -> None:
     except ShopLensError as error:
         print(f"{command.name}: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except OSError as error:  # a file or folder that was named, or a full disk behind standard output
+        print(f"{command.name}: {error}", file=sys.stderr)
+        sys.exit(EXIT_MISCONFIGURED)
     if isinstance(outcome, int) and outcome:  # what a command's Exit comes to here
         sys.exit(outcome)
 

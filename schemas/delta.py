@@ -109,7 +109,7 @@ class DeltaManifest:
         try:
             fields = json.loads(data)
             version = int(fields["schema_version"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise Corrupt(key, "a delta's manifest", repr(error)) from error
         if version > DELTA_VERSION:
             raise SchemaTooNew(key, version, DELTA_VERSION)

@@ -87,9 +87,9 @@ class GateFailed(BadData):
 
 
 class Corrupt(BadData):
-    def __init__(self, key: str, expected: str, actual: str) -> None:
+    def __init__(self, key: str, expected: str, actual: str, remedy: str = "") -> None:
         self.key, self.expected, self.actual = key, expected, actual
-        super().__init__(f"{key} is damaged: expected {expected}, found {actual}")
+        super().__init__(f"{key} is damaged: expected {expected}, found {actual}{remedy and f': {remedy}'}")
 
 
 class TryAgain(ShopLensError):

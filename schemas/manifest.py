@@ -78,7 +78,7 @@ class Manifest:
         try:
             fields = json.loads(data)
             version = int(fields["schema_version"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise Corrupt(key, "a manifest", repr(error)) from error
         if version > MANIFEST_VERSION:
             raise SchemaTooNew(key, version, MANIFEST_VERSION)

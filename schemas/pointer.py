@@ -62,8 +62,8 @@ class Pointer:
         try:
             fields = json.loads(data)
             version = int(fields["schema_version"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise Corrupt(POINTER_KEY, "a pointer", repr(error)) from error
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
+            raise _damaged(repr(error)) from error
         if version > POINTER_VERSION:
             raise SchemaTooNew(POINTER_KEY, version, POINTER_VERSION)
         try:
@@ -80,9 +80,9 @@ class Pointer:
                 }
             )
         except (KeyError, TypeError) as error:
-            raise Corrupt(POINTER_KEY, "a pointer", repr(error)) from error
+            raise _damaged(repr(error)) from error
         if not pointer._is_sound:
-            raise Corrupt(POINTER_KEY, "a pointer", "fields of other types")
+            raise _damaged("fields of other types")
         return pointer
 
     @property
@@ -90,13 +90,14 @@ class Pointer:
         """Whether what is served and compared has its type: NaN for a generation would go live, and no answer could say it."""
         served = [self.live, *filter(None, (self.candidate, self.previous)), *(line.live for line in self.history)]
         names = [name for each in served for name in (each.build_id, each.model_id, each.delta_id or "")]
+        said = [line.publish_id for line in self.history] + ([self.hold.reason, self.hold.by] if self.hold else [])
         counted: tuple[Pointer | Generation, ...] = (self, *self.history)
         return (
             all(isinstance(each.source_versions, dict) for each in counted)
             and all(
                 type(number) is int for each in counted for number in (each.generation, *each.source_versions.values())
             )
-            and all(isinstance(text, str) for text in (*names, *(each.interval_end for each in counted)))
+            and all(isinstance(text, str) for text in (*names, *said, *(each.interval_end for each in counted)))
         )
 
     def with_history(self, line: Generation) -> "Pointer":
@@ -106,3 +107,8 @@ class Pointer:
 
 def _optional_served(fields: dict[str, str | None] | None) -> Served | None:
     return Served(**fields) if fields else None  # type: ignore[arg-type]
+
+
+def _damaged(actual: str) -> Corrupt:
+    remedy = "put its last good version back (S3 versioning, a backup): the next night or hour moves it on from there"
+    return Corrupt(POINTER_KEY, "a pointer", actual, remedy)

@@ -4,6 +4,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from schemas.errors import BadData, Corrupt, SchemaTooNew
+
 RECEIPT_VERSION = 1
 
 
@@ -30,8 +32,27 @@ class Receipt:
         return json.dumps(asdict(self), sort_keys=True, indent=1).encode()
 
     @classmethod
-    def from_json(cls, data: bytes) -> "Receipt":
-        return cls(**json.loads(data))
+    def from_json(cls, data: bytes, key: str = "a receipt") -> "Receipt":
+        """Raises Corrupt where it is none, SchemaTooNew where a later release wrote it."""
+        try:
+            fields = json.loads(data)
+            version = int(fields.get("schema_version", RECEIPT_VERSION))
+            if version > RECEIPT_VERSION:
+                raise SchemaTooNew(key, version, RECEIPT_VERSION)
+            receipt = cls(**fields)
+        except (ValueError, TypeError, AttributeError, OverflowError) as error:
+            raise Corrupt(key, "a receipt", repr(error)) from error
+        parts = (receipt.counts, receipt.table_versions, receipt.files, receipt.figures, receipt.facts)
+        versions = receipt.table_versions
+        if not all(isinstance(part, dict) for part in parts) or any(type(one) is not int for one in versions.values()):
+            raise Corrupt(key, "a receipt", "fields of other types")
+        return receipt
+
+    def fact(self, name: str) -> Any:
+        """One of `facts`. Raises BadData where the receipt does not say: another release wrote it, or a hand."""
+        if name not in self.facts:
+            raise BadData(f"the receipt of {self.job} for {self.interval_end} names no {name}: run {self.job} again")
+        return self.facts[name]
 
 
 def receipt_key(dag: str, interval_key: str, job: str) -> str:

@@ -2,11 +2,13 @@
 
 Reads the receipts of ingest_catalog, fetch_images and embed_images, and compares the bases with the tables at the
 versions that they pin. Where no table is newer than what a base with its delta shows, that delta stands and nothing is
-read. Publishes nothing. With --base, and without receipts, one base is brought to what CURRENT covers and judged: what a
-rollback to an old build asks for.
+read. A base that is kept for a rollback and is gone or damaged keeps the delta that it had. Publishes nothing. With
+--base, and without receipts, one base is brought to what CURRENT covers and judged: what a rollback to an old build
+asks for.
 """
 
 import argparse
+import logging
 import sys
 from collections.abc import Sequence
 
@@ -24,6 +26,8 @@ from spark_jobs.running.job import JobContext, job_parser, run_job
 JOB = "build_delta"
 NOTHING_PUBLISHED = "nothing is published yet: catalog_nightly makes the first index"
 
+log = logging.getLogger("shoplens")
+
 
 def build_delta(context: JobContext, arguments: argparse.Namespace) -> Receipt:
     found = read_pointer(context.store)
@@ -33,15 +37,25 @@ def build_delta(context: JobContext, arguments: argparse.Namespace) -> Receipt:
     bases = [_base(context, pointer, build_id) for build_id in arguments.base] or named_bases(pointer)
     versions = _pinned_versions(context, pointer, by_hand=bool(arguments.base))
     maker = DeltaMaker(context, versions, max(context.interval.key, pointer.interval_end))
+    maker.refuse_another_lake(versions, pointer)
+    kept = []
     for served in bases:
-        delta_id = maker.make(served, pointer)
+        try:
+            delta_id = maker.make(served, pointer)
+        except BadData as error:
+            if arguments.base or served == pointer.live:
+                raise
+            log.warning("build %s keeps the delta that it had: %s", served.build_id, error)
+            maker.deltas.ids[served.build_id] = served.delta_id
+            kept.append(served.build_id)
+            continue
         if arguments.base and delta_id and served.build_id in maker.deltas.made:
             evaluate_delta(maker, served.build_id, delta_id, thoroughly=True)
-    return _receipt(context, maker.deltas, bases[0])
+    return _receipt(context, maker.deltas, bases[0], kept)
 
 
-def _receipt(context: JobContext, deltas: Deltas, leading: Served) -> Receipt:
-    """Counts are those of the first base: the live one, unless others were named."""
+def _receipt(context: JobContext, deltas: Deltas, leading: Served, kept: Sequence[str]) -> Receipt:
+    """Counts are those of the first base: the live one, unless others were named. `kept` could be given no delta."""
     made = deltas.made.get(leading.build_id)
     counts: dict[str, int] = {}
     facts: dict[str, object] = {"base": leading.build_id, "deltas": deltas.ids, "unchanged": not deltas.made}
@@ -52,6 +66,8 @@ def _receipt(context: JobContext, deltas: Deltas, leading: Served) -> Receipt:
         if made.products_compared is not None:
             counts["products_compared"] = made.products_compared
         facts["compared"] = "all products" if made.products_compared is None else "what the change feeds name"
+    if kept:
+        facts["kept"] = kept
     facts["wants_rebuild"] = _wants_rebuild(context, deltas.ids[leading.build_id])
     return context.receipt(
         counts=counts,
@@ -74,11 +90,17 @@ def _wants_rebuild(context: JobContext, delta_id: str | None) -> bool:
 
 def _pinned_versions(context: JobContext, pointer: Pointer, *, by_hand: bool) -> dict[str, int]:
     try:
-        return read_pins(context).versions
+        pinned = read_pins(context)
     except MissingReceipt:
         if not by_hand:
             raise
-    return pointer.source_versions
+        return pointer.source_versions
+    if pinned.model_id != pointer.live.model_id:
+        log.warning(
+            "photos are embedded with %s, but the live base is of %s: new photos are found once a base of that model "
+            "is published", pinned.model_id, pointer.live.model_id,
+        )  # fmt: skip
+    return pinned.versions
 
 
 def _base(context: JobContext, pointer: Pointer, build_id: str) -> Served:

@@ -37,7 +37,7 @@ from spark_jobs.index_build.source_rows import (
 )
 from spark_jobs.index_build.thumbnails import write_thumbnails
 from spark_jobs.lake.tables import Lake
-from spark_jobs.running.job import JobContext, job_parser, run_job
+from spark_jobs.running.job import JobContext, above_zero, job_parser, run_job, share_of_one
 from spark_jobs.running.session import open_session
 
 JOB = "build_index"
@@ -61,9 +61,9 @@ class Pinned:
 
 
 def read_pins(context: JobContext) -> Pinned:
-    """Raises MissingReceipt where an earlier job did not finish."""
+    """Raises MissingReceipt where an earlier job did not finish, BadData where its receipt does not name the model."""
     receipts = {job: context.receipt_of(job) for job in SOURCE_JOBS}
-    model_id = str(receipts["embed_images"].facts["model_id"])
+    model_id = str(receipts["embed_images"].fact("model_id"))
     named = (PRODUCTS.path, PRODUCT_IMAGES.path, IMAGE_FETCHES.path, IMAGES.path, embeddings(model_id).path)
     found: dict[str, int] = {}
     for receipt in receipts.values():
@@ -71,7 +71,7 @@ def read_pins(context: JobContext) -> Pinned:
     return Pinned(
         versions=found,
         model_id=model_id,
-        fingerprint=str(receipts["embed_images"].facts["fingerprint"]),
+        fingerprint=str(receipts["embed_images"].fact("fingerprint")),
         is_newest=bool(receipts["ingest_catalog"].facts.get("newest", True)),
     )
 
@@ -173,8 +173,8 @@ def figures_of(manifest: Manifest) -> dict[str, float]:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = job_parser(__doc__)
     parser.add_argument("--kind", choices=KINDS, default="auto", help="index kind (default: by size)")
-    parser.add_argument("--recall-goal", type=float, default=0.99, help="recall at 10 against exact search")
-    parser.add_argument("--nlist", type=int, help="coarse lists (default: by size)")
+    parser.add_argument("--recall-goal", type=share_of_one, default=0.99, help="recall at 10 against exact search")
+    parser.add_argument("--nlist", type=above_zero(int), help="coarse lists (default: by size)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--build-old", action="store_true", help="also for an interval older than the newest applied")
     return run_job(JOB, parser, build, argv)

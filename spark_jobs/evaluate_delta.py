@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from schemas.receipts import Receipt
 from spark_jobs.index_delta.make import DeltaMaker
 from spark_jobs.index_delta.verdict import evaluate_delta
-from spark_jobs.running.job import JobContext, job_parser, run_job
+from spark_jobs.running.job import JobContext, job_parser, run_job, share_of_one
 
 JOB = "evaluate_delta"
 
@@ -22,14 +22,13 @@ def evaluate(context: JobContext, arguments: argparse.Namespace) -> Receipt:
     if skipped := built.facts.get("skipped"):
         return context.receipt(facts={"skipped": skipped})
     maker = DeltaMaker(context, built.table_versions, context.interval.key)
-    ids: dict[str, str | None] = built.facts["deltas"]
+    ids: dict[str, str | None] = built.fact("deltas")
     figures: dict[str, float] = {}
     for build_id, delta_id in ids.items():
-        if (
-            built.facts["unchanged"] or delta_id is None
-        ):  # published before, or the base itself, which passed its own gate
+        # Published before, or the base itself, which passed its own gate.
+        if built.fact("unchanged") or delta_id is None or build_id in built.facts.get("kept", ()):
             continue
-        is_live = build_id == built.facts["base"]
+        is_live = build_id == built.fact("base")
         findings = evaluate_delta(maker, build_id, delta_id, thoroughly=is_live, goal=arguments.recall_goal)
         figures |= {f"{build_id}_{name}" if not is_live else name: value for name, value in findings.figures.items()}
     return context.receipt(figures=figures, facts={"deltas": ids, "passed": True})
@@ -37,7 +36,7 @@ def evaluate(context: JobContext, arguments: argparse.Namespace) -> Receipt:
 
 def parser() -> argparse.ArgumentParser:
     made = job_parser(__doc__)
-    made.add_argument("--recall-goal", type=float, help="recall at 10 (default: the base's own goal)")
+    made.add_argument("--recall-goal", type=share_of_one, help="recall at 10 (default: the base's own goal)")
     return made
 
 

@@ -7,6 +7,7 @@ live build. Figures go to `evaluations/<build id>.json` and to the table `builds
 
 import argparse
 import json
+import logging
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from pyspark.sql import functions as F
 from retrieval.folders.kinds import BUILD_FOLDERS
 from retrieval.publishing.pointer import read_pointer
 from retrieval.search.segments import Segment, open_build
-from schemas.errors import GateFailed
+from schemas.errors import BadData, GateFailed
 from schemas.intervals import parse_time
 from schemas.receipts import Receipt
 from schemas.tables import BUILDS
@@ -27,10 +28,12 @@ from spark_jobs.index_build.gate import Findings, check_golden, check_recall, ch
 from spark_jobs.index_build.golden import read_golden
 from spark_jobs.index_build.source_rows import count_rows, read_sources
 from spark_jobs.lake.tables import Lake, retry_conflicts
-from spark_jobs.running.job import JobContext, job_parser, run_job
+from spark_jobs.running.job import JobContext, job_parser, run_job, share_of_one
 from spark_jobs.running.session import open_session
 
 JOB = "evaluate_index"
+
+log = logging.getLogger("shoplens")
 
 
 def evaluation_key(build_id: str) -> str:
@@ -42,7 +45,7 @@ def evaluate(context: JobContext, arguments: argparse.Namespace) -> Receipt:
     built = context.receipt_of("build_index")
     if skipped := built.facts.get("skipped"):
         return context.receipt(facts={"skipped": skipped})
-    build_id = str(built.facts["build_id"])
+    build_id = str(built.fact("build_id"))
     pinned = read_pins(context)
     lake = Lake(open_session(JOB, s3=context.uses_s3), context.lake)
     with tempfile.TemporaryDirectory(prefix="shoplens-gate-") as scratch:
@@ -66,11 +69,19 @@ def evaluate(context: JobContext, arguments: argparse.Namespace) -> Receipt:
 
 
 def compare_with_live(segment: Segment, context: JobContext, scratch: Path) -> Findings:
-    """Nothing to compare for a first build, the live one itself, or another model (that one is compared by figures)."""
+    """Nothing to compare for a first build, the live one itself, or another model (that one is compared by figures).
+
+    Nor where the live one is gone or damaged: this build is what mends it.
+    """
     found = read_pointer(context.store)
     if found is None or found[0].live.build_id == segment.manifest.build_id:
         return Findings()
-    live = open_build(BUILD_FOLDERS.fetch(context.store, found[0].live.build_id, scratch), verify=False)
+    try:
+        folder = BUILD_FOLDERS.fetch(context.store, found[0].live.build_id, scratch)
+    except BadData as error:
+        log.warning("first results are not compared with those of the live build: %s", error)
+        return Findings()
+    live = open_build(folder, verify=False)
     same_model = live.manifest.model_fingerprint == segment.manifest.model_fingerprint
     return check_difference(segment, live) if same_model else Findings()
 
@@ -98,7 +109,9 @@ def _merge_build(lake: Lake, row: tuple[object, ...]) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = job_parser(__doc__)
-    parser.add_argument("--recall-goal", type=float, help="recall at 10 on every slice (default: the build's own goal)")
+    parser.add_argument(
+        "--recall-goal", type=share_of_one, help="recall at 10 on every slice (default: the build's own goal)"
+    )
     return run_job(JOB, parser, evaluate, argv)
 
 

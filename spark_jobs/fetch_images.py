@@ -34,7 +34,7 @@ from spark_jobs.fetch.settings import FetchSettings
 from spark_jobs.fetch.staging import Staging, run_name
 from spark_jobs.fetch.work import known_links, live_links, select_orders, select_redriven_orders
 from spark_jobs.lake.tables import Lake, retry_conflicts
-from spark_jobs.running.job import JobContext, job_parser, run_job
+from spark_jobs.running.job import JobContext, above_zero, job_parser, run_job, share_of_one
 from spark_jobs.running.session import broadcast_few, hold_rows, open_session
 
 JOB = "fetch_images"
@@ -237,14 +237,24 @@ def fetch_parser() -> argparse.ArgumentParser:
     )
     add("--allow-private", action="store_true", help="loopback and private hosts may be asked")
     add("--allow-network", action="append", default=[], metavar="CIDR", help="addresses that may be asked; repeatable")
-    add("--per-host-at-once", type=int, default=defaults.host_at_once, help="requests at once, across the whole job")
-    add("--per-host-per-second", type=float, default=defaults.host_per_second, help="requests a second, likewise")
-    add("--connect-timeout", type=float, default=defaults.connect_timeout_s, help="seconds")
-    add("--read-timeout", type=float, default=defaults.read_timeout_s, help="seconds without a byte")
-    add("--total-timeout", type=float, default=defaults.total_timeout_s, help="seconds for a whole answer")
-    add("--max-bytes", type=int, default=defaults.image_max_bytes, help="of one photo")
+    add(
+        "--per-host-at-once",
+        type=above_zero(int),
+        default=defaults.host_at_once,
+        help="requests at once, across the whole job",
+    )
+    add(
+        "--per-host-per-second",
+        type=above_zero(float),
+        default=defaults.host_per_second,
+        help="requests a second, likewise",
+    )
+    add("--connect-timeout", type=above_zero(float), default=defaults.connect_timeout_s, help="seconds")
+    add("--read-timeout", type=above_zero(float), default=defaults.read_timeout_s, help="seconds without a byte")
+    add("--total-timeout", type=above_zero(float), default=defaults.total_timeout_s, help="seconds for a whole answer")
+    add("--max-bytes", type=above_zero(int), default=defaults.image_max_bytes, help="of one photo")
     add("--max-redirects", type=int, default=defaults.max_redirects)
-    add("--tries", type=int, default=defaults.tries, help="requests for one link within the run")
+    add("--tries", type=above_zero(int), default=defaults.tries, help="requests for one link within the run")
     add("--min-side", type=int, default=photo.side_min_px, help="pixels of a photo's shorter side")
     add("--max-aspect", type=float, default=photo.aspect_max, help="longer side by shorter side")
     add("--placeholder-products", type=int, default=whole.placeholder_products_max,
@@ -258,8 +268,8 @@ def fetch_parser() -> argparse.ArgumentParser:
     )
     add("--max-safety-score", type=float, default=SafetyCheck().score_max, help="a photo with a higher score is unsafe")
     add("--redrive-reason", action="append", default=[], help="look only at what failed so; repeatable")
-    add("--max-bad-share", type=float, default=0.2, help="of live links without a usable photo")
-    add("--partitions", type=int, help="of the downloads (default: the cores of the cluster)")
+    add("--max-bad-share", type=share_of_one, default=0.2, help="of live links without a usable photo")
+    add("--partitions", type=above_zero(int), help="of the downloads (default: the cores of the cluster)")
     return parser
 
 

@@ -30,7 +30,7 @@ from spark_jobs.catalog.settlement import WRITES, Action, settle
 from spark_jobs.catalog.sources import explain_failure, read_source
 from spark_jobs.catalog.writes import write_images, write_interval, write_mentions, write_products, write_quarantine
 from spark_jobs.lake.tables import Lake, retry_conflicts
-from spark_jobs.running.job import JobContext, job_parser, run_job
+from spark_jobs.running.job import JobContext, job_parser, run_job, share_of_one
 from spark_jobs.running.session import open_session
 
 JOB = "ingest_catalog"
@@ -205,25 +205,15 @@ def note_versions(context: JobContext) -> Receipt:
     return context.receipt(table_versions=versions, facts={"newest": True, "mode": NOTHING})
 
 
-def _share(text: str) -> float:
-    try:
-        share = float(text)
-    except ValueError:
-        share = float("nan")
-    if not 0 <= share <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is no share: write 0.2 for a fifth")
-    return share
-
-
 def parser() -> argparse.ArgumentParser:
     parser = job_parser(__doc__)
     parser.add_argument("--catalog", required=True, help="folder, file, s3:// prefix or jdbc:postgresql:// database")
     parser.add_argument("--mapping", required=True, help="TOML file: which of their columns are ours")
     parser.add_argument("--mode", choices=[*(str(mode) for mode in Mode), NOTHING], default=str(Mode.SNAPSHOT),
                         help="nothing: take no catalog, only note what the tables hold")  # fmt: skip
-    parser.add_argument("--max-deleted-share", type=_share, default=Limits.deleted_share,
+    parser.add_argument("--max-deleted-share", type=share_of_one, default=Limits.deleted_share,
                         help="of the live products, what a snapshot may delete (default %(default)s)")  # fmt: skip
-    parser.add_argument("--max-bad-share", type=_share, default=Limits.bad_share,
+    parser.add_argument("--max-bad-share", type=share_of_one, default=Limits.bad_share,
                         help="of the rows, what may be bad (default %(default)s)")  # fmt: skip
     return parser
 

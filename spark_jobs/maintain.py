@@ -49,6 +49,8 @@ def maintain(context: JobContext, arguments: argparse.Namespace) -> Receipt:
         notes.append("nothing is vacuumed: a base that CURRENT names is damaged")
     versions: dict[str, int] = {}
     tables = list(standing_tables(lake))
+    if not tables:
+        notes.append(f"{context.lake} has no tables: nothing is tended there")
     for table in tables:
         if (found := lake.look(table).schema) > LAKE_VERSION:
             raise SchemaTooNew(lake.path(table), found, LAKE_VERSION)

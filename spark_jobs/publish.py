@@ -26,13 +26,13 @@ def publish_build(context: JobContext, arguments: argparse.Namespace) -> Receipt
     built = context.receipt_of("build_index")
     if skipped := built.facts.get("skipped"):
         return context.receipt(facts={"skipped": skipped})
-    build_id = str(built.facts["build_id"])
+    build_id = str(built.fact("build_id"))
     evaluated = context.receipt_of("evaluate_index")
     if evaluated.facts.get("build_id") != build_id or not evaluated.facts.get("passed"):
         raise GateFailed(build_id, ["evaluate_index did not pass it: run it again for this interval"])
     try:
         published = publish_caught_up(
-            context, BuiltBase(build_id, str(built.facts["model_id"]), built.table_versions),
+            context, BuiltBase(build_id, str(built.fact("model_id")), built.table_versions),
             f"{context.dag}/{context.interval.key}/{build_id}", new_lake=arguments.new_lake,
         )  # fmt: skip
     except PublishingHeld as held:

@@ -25,15 +25,15 @@ def publish(context: JobContext, arguments: argparse.Namespace) -> Receipt:
     built, evaluated = context.receipt_of("build_delta"), context.receipt_of("evaluate_delta")
     if skipped := built.facts.get("skipped"):
         return context.receipt(facts={"skipped": skipped})
-    ids: dict[str, str | None] = built.facts["deltas"]
+    ids: dict[str, str | None] = built.fact("deltas")
     if evaluated.facts.get("deltas") != ids or not evaluated.facts.get("passed"):
-        raise GateFailed(str(built.facts["base"]), ["evaluate_delta did not pass its delta: run it again"])
+        raise GateFailed(str(built.fact("base")), ["evaluate_delta did not pass its delta: run it again"])
     # Versions name what is published: the same hour run again over newer tables is another publish.
     versions = "-".join(str(version) for _, version in sorted(built.table_versions.items()))
     try:
         published = publish_deltas(
             context.store, ids, context.interval.key, built.table_versions,
-            f"{context.dag}/{context.interval.key}/{built.facts['base']}/{versions}",
+            f"{context.dag}/{context.interval.key}/{built.fact('base')}/{versions}",
         )  # fmt: skip
     except PublishingHeld as held:
         log.warning("%s", held)

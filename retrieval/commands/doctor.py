@@ -1,7 +1,6 @@
 """`shoplens doctor`: what is wrong with a deployment, and what to do about it."""
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from importlib.metadata import entry_points
@@ -80,4 +79,4 @@ def _line(finding: Finding) -> str:
 
 def _default_cache() -> Path:
     """SHOPLENS_CACHE, as the searcher reads it, or where commands keep their copies."""
-    return Path(os.environ["SHOPLENS_CACHE"]) if "SHOPLENS_CACHE" in os.environ else default_cache_folder().parent
+    return default_cache_folder().parent

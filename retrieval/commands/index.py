@@ -18,7 +18,7 @@ from retrieval.publishing.pointer import read_pointer, require_pointer
 from retrieval.publishing.rollback import release, rollback
 from retrieval.store.objects import ObjectStore, open_store
 from schemas.delta import DeltaManifest, delta_key
-from schemas.errors import BadData
+from schemas.errors import BadData, Corrupt
 from schemas.manifest import Manifest, build_key
 from schemas.pointer import Pointer
 
@@ -83,6 +83,8 @@ def verify_command(folder_id: str | None, everything: bool, store_uri: str, as_j
     ]
     if as_json:
         _print_json(results)
+    elif not results:
+        click.echo(f"no builds or deltas in {store.uri}")
     else:
         for result in results:
             click.echo(f"{result['id']}: {result['problem'] or 'whole, {} bytes'.format(result['bytes'])}")
@@ -125,8 +127,15 @@ def _describe(store: ObjectStore, folder_id: str) -> dict[str, Any]:
         manifest = asdict(DeltaManifest.from_json(found.data, delta_key(folder_id)))
     else:
         raise _not_there(store, folder_id)
-    evaluation = store.get(f"evaluations/{folder_id}.json")
-    return {"manifest": manifest, "evaluation": json.loads(evaluation.data) if evaluation else None}
+    return {"manifest": manifest, "evaluation": _evaluation(store, f"evaluations/{folder_id}.json")}
+
+
+def _evaluation(store: ObjectStore, key: str) -> Any:
+    found = store.get(key)
+    try:
+        return json.loads(found.data) if found else None
+    except ValueError as error:
+        raise Corrupt(key, "an evaluation", repr(error), "run evaluate_index, or evaluate_delta, again") from error
 
 
 def _not_there(store: ObjectStore, folder_id: str) -> BadData:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from retrieval.diagnosis.findings import Finding, State, found_by, ok, raised, warning, wrong
 from retrieval.encoders.bundles import find_bundle
 from retrieval.folders.kinds import BUILD_FOLDERS, DELTA_FOLDERS
+from retrieval.publishing.coverage import passed_at
 from retrieval.publishing.pointer import read_pointer
 from retrieval.store.objects import ObjectStore
 from schemas.errors import ShopLensError
@@ -58,7 +59,8 @@ def _check_build(store: ObjectStore, served: Served, role: str) -> Finding:
     check = f"{role} build"
     manifest = BUILD_FOLDERS.find(store, served.build_id)
     if manifest is None:
-        remedy = "roll back with `shoplens index rollback`, or run the nightly DAG again"
+        back = "roll back with `shoplens index rollback`, or run the nightly DAG again"
+        remedy = back if role == "live" else ""
         return wrong(check, f"{served.build_id} is not in {store.uri}", remedy)
     says = f"{served.build_id}: {manifest.rows} rows, {_megabytes(manifest)}, every file there in full size"
     return ok(check, says)
@@ -73,11 +75,10 @@ def _check_delta(store: ObjectStore, served: Served, role: str, pointer: Pointer
     if delta.base_build_id != served.build_id:
         says = f"{served.delta_id} is of build {delta.base_build_id}, not of {served.build_id}"
         return wrong(check, says, "run the hourly DAG again")
-    behind = {
-        table: version
-        for table, version in pointer.source_versions.items()
-        if delta.source_versions.get(table, version) < version
-    }
+    # The manifest names the first hour that found this difference, the gate's word the last.
+    made, passed = delta.source_versions, passed_at(store, served.delta_id)
+    covered = pointer.source_versions.items()
+    behind = [table for table, version in covered if max(made.get(table, version), passed.get(table, -1)) < version]
     if behind:
         says = f"{served.delta_id} lacks changes that CURRENT covers: {', '.join(sorted(behind))}"
         return wrong(check, says, "run the hourly DAG again")

@@ -269,8 +269,8 @@ def _locked(cache_folder: Path, model_id: str) -> Iterator[None]:
 
 def default_cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
     """Where hosts keep their copies: SHOPLENS_CACHE, or the user's cache folder."""
-    fallback = Path(environment.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "shoplens"
-    return Path(environment.get("SHOPLENS_CACHE", fallback)) / "models"
+    fallback = Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "shoplens"
+    return Path(environment.get("SHOPLENS_CACHE") or fallback) / "models"
 
 
 def refingerprint(folder: Path) -> str:

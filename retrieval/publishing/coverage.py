@@ -37,15 +37,29 @@ def reaches(known: Mapping[str, int], versions: Mapping[str, int]) -> bool:
     return all(known.get(table, -1) >= versions[table] for table in tables)
 
 
+def passed_at(store: ObjectStore, delta_id: str) -> Mapping[str, int]:
+    """The newest versions at which the gate passed a delta; of none where it did not, or what it said is damaged."""
+    evaluation = _passed(store, delta_id)
+    return evaluation.source_versions if evaluation else {}
+
+
 def with_covering_delta(store: ObjectStore, served: Served, pointer: Pointer) -> Served | None:
-    """`served` with a delta that reaches what CURRENT covers: its own, else the newest such one in the store; or None."""
-    if covers(store, served, pointer.source_versions, pointer):
+    """`served` with a whole delta that reaches what CURRENT covers: its own, else the newest such one; or None."""
+    if is_there(store, served.delta_id) and covers(store, served, pointer.source_versions, pointer):
         return served
     ids = [found.folder_id for found in DELTA_FOLDERS.list_all(store) if _is_of(found, served.build_id)]
     passed = [evaluation for delta_id in ids if (evaluation := _passed(store, delta_id))]
     fitting = [found for found in passed if reaches(found.source_versions, pointer.source_versions)]
     newest = max(fitting, key=lambda evaluation: evaluation.interval_end, default=None)
     return replace(served, delta_id=newest.delta_id) if newest else None
+
+
+def is_there(store: ObjectStore, delta_id: str | None) -> bool:
+    """Whether a delta is whole in the store. None is no delta, and is there."""
+    try:
+        return delta_id is None or DELTA_FOLDERS.find(store, delta_id) is not None
+    except BadData:
+        return False
 
 
 def _is_of(found: StoredFolder[DeltaManifest], build_id: str) -> bool:

@@ -26,7 +26,8 @@ def rollback(store: ObjectStore, to: str | int | None = None, *, by: str, reason
         if target is None:
             raise BadData(
                 f"build {named.build_id} does not show what was deleted since: run `python -m spark_jobs.build_delta "
-                f"--base {named.build_id} --lake … --store {store.uri}`, then roll back again"
+                f"--base {named.build_id} --lake … --store {store.uri} --interval-start … --interval-end …`, "
+                "then roll back again"
             )
         line = Generation(
             standing.generation + 1, publish_id, target, standing.interval_end, standing.source_versions

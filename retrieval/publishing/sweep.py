@@ -12,7 +12,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 
@@ -61,6 +61,8 @@ def survey(store: ObjectStore, as_of: datetime) -> Survey:
 
     Raises Misconfigured where it has not, Corrupt or SchemaTooNew where CURRENT cannot be read, StoreUnavailable.
     """
+    if as_of - datetime.min.replace(tzinfo=UTC) < 2 * cleanup.RECEIPTS_KEPT:
+        raise Misconfigured(f"{as_of.isoformat()} is before anything was stored: give --as-of a later moment")
     if as_of > store.clock() + _CLOCK_TOLERANCE:
         raise Misconfigured(
             f"{as_of.isoformat()} has not come yet by the clock of {store.uri}: everything would look old. "

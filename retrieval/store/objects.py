@@ -100,6 +100,8 @@ def open_store(uri: str) -> ObjectStore:
         from retrieval.store.s3 import S3Store
 
         return S3Store(parts.netloc, parts.path.strip("/"))
+    if parts.scheme == "file" and parts.netloc not in ("", "localhost"):
+        raise Misconfigured(f"{uri!r} names a host, {parts.netloc}: a folder is written file:///folder")
     return FolderStore(Path(unquote(parts.path) if parts.scheme == "file" else uri))
 
 
@@ -115,11 +117,10 @@ class FolderStore:
 
     def get(self, key: str) -> StoredObject | None:
         try:
-            data = self._path(key).read_bytes()
+            with self._reading():
+                data = self._path(key).read_bytes()
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             return None
-        except OSError as error:
-            raise StoreUnavailable(f"cannot read {self._path(key)}: {error.strerror}") from error
         return StoredObject(data, _etag(data))
 
     def put(self, key: str, data: bytes, *, if_match: str | None = None, if_none_match: bool = False) -> str:
@@ -151,16 +152,19 @@ class FolderStore:
 
     def download(self, key: str, path: Path) -> bool:
         try:
-            with self._path(key).open("rb") as source, path.open("wb") as sink:
-                while block := source.read(1 << 20):
-                    sink.write(block)
+            with self._reading():
+                source = self._path(key).open("rb")
         except FileNotFoundError:
             return False
+        with source, path.open("wb") as sink:
+            while block := source.read(1 << 20):
+                sink.write(block)
         return True
 
     def size(self, key: str) -> int | None:
         try:
-            return self._path(key).stat().st_size
+            with self._reading():
+                return self._path(key).stat().st_size
         except FileNotFoundError:
             return None
 
@@ -203,7 +207,7 @@ class FolderStore:
     def _files(self, prefix: str) -> Iterator[tuple[str, Path]]:
         """Keys and files; nothing is walked that the prefix rules out."""
         parent, _, stem = prefix.rpartition("/")
-        with suppress(FileNotFoundError, NotADirectoryError):
+        with suppress(FileNotFoundError, NotADirectoryError), self._reading():
             for child in (self.root / parent).iterdir():
                 if child.name.startswith(stem):
                     for path in child.rglob("*") if child.is_dir() else (child,):
@@ -244,6 +248,18 @@ class FolderStore:
         with (self.root / _LOCK_NAME).open("w") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """What is absent is for the caller to say."""
+        try:
+            yield
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            raise
+        except PermissionError as error:
+            raise StoreNotWritable(f"cannot read {error.filename}: {error.strerror}; fix its permissions") from error
+        except OSError as error:
+            raise StoreUnavailable(f"cannot read {error.filename or self.uri}: {error.strerror}") from error
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

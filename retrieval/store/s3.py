@@ -20,7 +20,7 @@ from botocore.exceptions import (
 )
 
 from retrieval.store.objects import StoredEntry, StoredObject, UnfinishedUpload
-from schemas.errors import ClockOff, PreconditionFailed, StoreNotWritable, StoreUnavailable
+from schemas.errors import ClockOff, Misconfigured, PreconditionFailed, StoreNotWritable, StoreUnavailable
 
 _KEYS_A_DELETION = 1000
 """As many as S3 takes at once."""
@@ -33,13 +33,7 @@ class S3Store:
 
     def __init__(self, bucket: str, prefix: str, client: Any = None) -> None:
         self.bucket, self.prefix = bucket, prefix
-        config = Config(
-            retries={"mode": "standard", "max_attempts": 5},
-            connect_timeout=5,
-            read_timeout=60,
-            max_pool_connections=32,
-        )
-        self._client = client or boto3.client("s3", config=config)
+        self._client = client or _open_client()
 
     @property
     def uri(self) -> str:
@@ -190,6 +184,20 @@ class S3Store:
                 )
             return StoreNotWritable(f"{self.uri} refused {key} ({code}): check its credentials and policy")
         return StoreUnavailable(f"{self.uri} failed on {key} ({code or status}): try again")
+
+
+def _open_client() -> Any:
+    """A client as the AWS environment says. Raises Misconfigured where that cannot be meant."""
+    config = Config(
+        retries={"mode": "standard", "max_attempts": 5},
+        connect_timeout=5,
+        read_timeout=60,
+        max_pool_connections=32,
+    )
+    try:
+        return boto3.client("s3", config=config)
+    except (BotoCoreError, ValueError) as error:  # no such profile, or an endpoint that is no address
+        raise Misconfigured(f"the AWS environment does not do: {error}; mend its variables and files") from error
 
 
 def _clock_difference_s(answer: dict[str, Any]) -> float:

@@ -24,7 +24,7 @@ UNREADABLE = "_unreadable"
 _CORRUPT = "_corrupt"
 _JDBC_ROWS_AT_ONCE = "10000"
 _FAILURES = (
-    (("CSV header does not conform",),
+    (("CSV header does not conform", "Number of column in CSV header is not equal"),
      "CSV files with different headers, or with columns that have no name or share one: give each its own --catalog"),
     (("CANNOT_READ_FILE_FOOTER", "is not a Parquet file", "ParquetDecodingException", "can not read class org.apache.parquet"),
      "a Parquet file that is damaged or none at all: export it again"),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from http.client import HTTPException, InvalidURL
 from typing import Any
+from urllib.parse import urlsplit
 
 from schemas.errors import Misconfigured, TryAgain
 
@@ -25,12 +26,22 @@ class AirflowAccess:
 
     @classmethod
     def from_env(cls, environment: Mapping[str, str]) -> "AirflowAccess | None":
-        """From SHOPLENS_AIRFLOW_URL, …_TOKEN, …_USER and …_PASSWORD; None where no URL is set."""
-        url = environment.get("SHOPLENS_AIRFLOW_URL", "").rstrip("/")
+        """From SHOPLENS_AIRFLOW_URL, …_TOKEN, …_USER and …_PASSWORD; None where no URL is set. Raises Misconfigured."""
+        url = environment.get("SHOPLENS_AIRFLOW_URL", "").strip().rstrip("/")
         if not url:
             return None
+        if not _is_web_address(url):
+            raise Misconfigured(f"SHOPLENS_AIRFLOW_URL {url} is no address: write it as http://host:8080")
         token, user, password = (environment.get(f"SHOPLENS_AIRFLOW_{name}") for name in ("TOKEN", "USER", "PASSWORD"))
-        return cls(url, token, user, password)
+        return cls(url, token and token.strip(), user, password)
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 def trigger_dag_run(access: AirflowAccess, dag_id: str, conf: Mapping[str, Any], logical_date: datetime) -> str:

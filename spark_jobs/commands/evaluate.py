@@ -37,7 +37,9 @@ class Protocol:
     limit: int | None
 
     def choose(self, photos: Sequence[LabelledPhoto]) -> list[LabelledPhoto]:
-        """Labelled photos, those of unseen senders where asked, spread evenly down to the limit. Raises MappingInvalid."""
+        """Labelled photos, those of unseen senders where asked, spread evenly down to the limit. Raises MappingInvalid, BadData."""
+        if not photos:
+            raise BadData("the catalog has no row with a photo: check the mapping's [source] path and [images]")
         for column in (self.label, self.exclude_same, self.split_column):
             if column and not any(photo.value(column) for photo in photos):
                 known = ", ".join(sorted({name for photo in photos for name in photo.values}))

@@ -38,8 +38,8 @@ class BuiltBase:
 def publish_caught_up(context: JobContext, built: BuiltBase, publish_id: str, *, new_lake: bool = False) -> Published:
     """Make the build live, caught up with CURRENT; again where CURRENT moved on while its delta was made.
 
-    Raises PointerMoved where it moved on every time, GateFailed where the delta does not pass, and what
-    `retrieval.publishing.publish.publish` raises.
+    Raises PointerMoved where it moved on every time, GateFailed where the delta does not pass, Misconfigured where the
+    lake is not the one that CURRENT covers, and what `retrieval.publishing.publish.publish` raises.
     """
     for _ in range(CATCH_UPS):
         found = read_pointer(context.store)
@@ -74,6 +74,7 @@ def _publish_beside(context: JobContext, standing: Pointer, built: BuiltBase, pu
     versions = {table: max(version, covered.get(table, version)) for table, version in built.versions.items()}
     interval_end = max(context.interval.key, standing.interval_end)
     maker = DeltaMaker(context, versions, interval_end)
+    maker.refuse_another_lake(built.versions, standing)
     delta_id = maker.make(built.served, standing, shown_at=built.versions)
     if built.build_id in maker.deltas.made and delta_id:
         log.info("the build catches up with %s by delta %s", standing.interval_end, delta_id)

@@ -30,6 +30,10 @@ def check_view(view: View, counted: Mapping[str, int], deleted: Collection[str])
     for name, actual in found.items():
         if actual != counted[name]:
             findings.failures.append(f"{actual} {name} with the delta, but {counted[name]} in the source tables")
+    if not len(live):
+        findings.failures.append(
+            "no row would be left, which is not taken for a closed shop: look at the source tables"
+        )
     if twice := len(live) - items.group_by(["product_id", "image_id"]).aggregate([]).num_rows:
         findings.failures.append(f"{twice} rows stand twice")
     gone = pc.filter(products, pc.is_in(products, pa.array(list(deleted), pa.string()))).to_pylist()

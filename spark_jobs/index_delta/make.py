@@ -9,9 +9,10 @@ from pathlib import Path
 import pyarrow as pa
 
 from retrieval.folders.kinds import DELTA_FOLDERS
-from retrieval.publishing.coverage import is_at
+from retrieval.publishing.coverage import EMBEDDINGS, is_at, is_there
 from retrieval.search.segments import Segment
 from schemas.delta import DeltaManifest
+from schemas.errors import Misconfigured
 from schemas.pointer import Pointer, Served
 from schemas.tables import IMAGE_FETCHES, IMAGES, PRODUCT_IMAGES, PRODUCTS, embeddings
 from spark_jobs.index_build.source_rows import Sources, read_sources
@@ -26,6 +27,8 @@ from spark_jobs.running.session import open_session
 
 # Vectors and attributes are small: batches may be larger than for photos.
 SETTINGS = {"spark.sql.execution.arrow.maxRecordsPerBatch": "4096"}
+
+_TABLES = {table.path: table for table in (PRODUCTS, PRODUCT_IMAGES, IMAGE_FETCHES, IMAGES)}
 
 Versions = Mapping[str, int]
 
@@ -65,12 +68,12 @@ class DeltaMaker:
         return self._lake
 
     def make(self, served: Served, pointer: Pointer, shown_at: Versions | None = None) -> str | None:
-        """The id of the delta of a base. What CURRENT names stands where no table has a newer version than it shows.
+        """The id of the delta of a base. What CURRENT names stands where it is whole and no table is newer than it shows.
 
         `shown_at` are versions whose rows are surely the base's (default: those of its manifest).
         """
         own = self._pinned(served.model_id)
-        if is_at(self.context.store, served, own, pointer):
+        if is_there(self.context.store, served.delta_id) and is_at(self.context.store, served, own, pointer):
             self.deltas.ids[served.build_id] = served.delta_id
         elif shown_at and all(shown_at.get(table) == version for table, version in own.items()):
             self.deltas.ids[served.build_id] = None
@@ -80,6 +83,22 @@ class DeltaMaker:
             self.deltas.ids[served.build_id] = made.manifest.delta_id
             remove_unused_bases()
         return self.deltas.ids[served.build_id]
+
+    def refuse_another_lake(self, pinned: Versions, pointer: Pointer) -> None:
+        """Versions only grow. Raises Misconfigured where a table's newest is older than what CURRENT covers.
+
+        The lake is asked only where what is pinned is older, as it also is where another run was published meanwhile.
+        """
+        for path, covered in sorted(pointer.source_versions.items()):
+            if pinned.get(path, covered) >= covered:
+                continue
+            newest = self.lake.version(_TABLES.get(path) or embeddings(path.removeprefix(EMBEDDINGS)))
+            if newest < covered:
+                raise Misconfigured(
+                    f"{path} in {self.lake.root} is at version {newest}, but CURRENT covers {covered}: this is another "
+                    "lake, or it was made anew or restored. Name the right --lake, or take the whole catalog, build, "
+                    "and publish with --new-lake"
+                )
 
     def sources(self, model_id: str) -> Sources:
         return read_sources(self.lake, self.versions_of(model_id), model_id)

@@ -2,13 +2,14 @@
 
 import logging
 import random
+import re
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
 from delta.tables import DeltaTable
 from py4j.protocol import Py4JError
-from pyspark.errors import PySparkException
+from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 from schemas.errors import Misconfigured, SchemaTooNew, TryAgain
@@ -27,6 +28,7 @@ _IN_PLACE = {"delta.enableDeletionVectors": "true"}
 """A merge marks the rows that it replaces, and writes only these anew: else an hour in which a few products change would
 write most files of the catalog again, and those of the photos, with their bytes."""
 
+_OTHER_VERSIONS = re.compile(r"Cannot time travel .* Available versions: (\[.*?\])")
 _MERGE_ATTEMPTS = 6
 _CONFLICTS = ("ConcurrentModification", "ConcurrentAppend", "ConcurrentDelete", "ConcurrentTransaction",
               "ConcurrentWrite", "MetadataChanged", "ProtocolChanged", "DELTA_CONCURRENT")  # fmt: skip
@@ -77,12 +79,23 @@ class Lake:
         return DeltaTable.isDeltaTable(self.spark, self.path(table))
 
     def read(self, table: Table, version: int | None = None) -> DataFrame:
-        """The table's rows, at a version where one is given; an empty table where there was none."""
+        """The table's rows, at a version where one is given; an empty table where there was none.
+
+        Raises Misconfigured where it has no such version: it was made anew, restored, or has forgotten it.
+        """
         self.ensure(table)
         reader = self.spark.read.format("delta")
-        if version is not None:
-            reader = reader.option("versionAsOf", version)
-        return reader.load(self.path(table)).select(*table.column_names)
+        if version is None:
+            return reader.load(self.path(table)).select(*table.column_names)
+        try:
+            return reader.option("versionAsOf", version).load(self.path(table)).select(*table.column_names)
+        except AnalysisException as error:
+            if named := _OTHER_VERSIONS.search(str(error)):
+                raise Misconfigured(
+                    f"{self.path(table)} has no version {version}, only those of {named[1]}: name the right --lake, "
+                    "or run the jobs of this interval again from the first"
+                ) from error
+            raise
 
     def version(self, table: Table) -> int:
         """The newest Delta version."""

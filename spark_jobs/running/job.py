@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+import math
 import os
 import sys
 import time
@@ -10,14 +11,19 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from retrieval.store.objects import ObjectStore, open_store
-from schemas.errors import Misconfigured, MissingReceipt, ShopLensError, StoreUnavailable
+from schemas.errors import BadData, Corrupt, Misconfigured, MissingReceipt, ShopLensError, StoreUnavailable
 from schemas.intervals import DataInterval, format_time_key, parse_time
 from schemas.receipts import Receipt, failure_key, receipt_key
 from spark_jobs.running.passing_troubles import name_trouble
 
 log = logging.getLogger("shoplens")
+Number = TypeVar("Number", int, float)
+
+EXIT_STOPPED = 130
+"""By Ctrl-C, as a shell has it."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +38,15 @@ class JobContext:
     as_of: str
 
     def receipt_of(self, job: str) -> Receipt:
-        """What another job of the same run left. Raises MissingReceipt."""
+        """What another job of the same run left. Raises MissingReceipt, BadData where it is damaged, SchemaTooNew."""
         key = receipt_key(self.dag, self.interval.key, job)
         found = self.store.get(key)
         if found is None:
             raise MissingReceipt(f"no receipt {key} in {self.store.uri}: run {job} for this interval first")
-        return Receipt.from_json(found.data)
+        try:
+            return Receipt.from_json(found.data, key)
+        except Corrupt as error:
+            raise BadData(f"{error}: run {job} for this interval again") from error
 
     def write_receipt(self, receipt: Receipt) -> None:
         self.store.put(receipt_key(self.dag, self.interval.key, self.job), receipt.to_json())
@@ -65,6 +74,32 @@ def job_parser(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--interval-end", required=True, type=parse_time, help="ISO 8601 with a zone")
     parser.add_argument("--as-of", help="recorded time of the run (default: the interval's end)")
     return parser
+
+
+def share_of_one(text: str) -> float:
+    """An argument from 0 to 1; NaN, than which nothing is less, would pass every gate."""
+    try:
+        share = float(text)
+    except ValueError:
+        share = float("nan")
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is no share: write 0.2 for a fifth")
+    return share
+
+
+def above_zero(kind: type[Number]) -> Callable[[str], Number]:
+    """An argument of a kind, int or float, that is finite and more than nothing."""
+
+    def parse(text: str) -> Number:
+        try:
+            number = kind(text)
+        except ValueError:
+            number = kind(0)
+        if not 0 < number < math.inf:
+            raise argparse.ArgumentTypeError(f"{text} is no {'whole ' if kind is int else ''}number above 0")
+        return number
+
+    return parse
 
 
 def context_of(job: str, arguments: argparse.Namespace) -> JobContext:
@@ -108,6 +143,9 @@ def run_job(
         context.write_receipt(receipt)
     except ShopLensError as error:
         return _end_badly(job, context, error)
+    except KeyboardInterrupt:
+        print(f"{job}: stopped by hand; run again, it starts where its tables stand", file=sys.stderr)
+        return EXIT_STOPPED
     except Exception as error:
         trouble = name_trouble(str(error))
         if trouble is None:

@@ -1,7 +1,9 @@
 """The Spark session of a job: Delta on, sized for a laptop unless the cluster says otherwise."""
 
 import os
+import signal
 import sys
+import threading
 import time
 
 from pyspark import SparkContext, StorageLevel
@@ -62,6 +64,9 @@ def open_session(name: str, *, s3: bool = False, settings: dict[str, str] | None
     for key, value in (chosen | (settings or {})).items():
         builder = builder.config(key, value)
     session = builder.getOrCreate()
+    if threading.current_thread() is threading.main_thread():
+        # PySpark's own handler asks the JVM to cancel, which the same Ctrl-C has ended: pages of trace.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     session.sparkContext.setLogLevel(os.environ.get("SHOPLENS_SPARK_LOG", "ERROR"))
     if not _ready_at:
         _ready_at.append(time.monotonic())

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG, CronDataIntervalTimetable
-from airflow.sdk.exceptions import AirflowException, ParamValidationError
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, ParamValidationError
 
 from dags.catalog_hourly import RUNS
 from dags.receipts import read_receipt
@@ -90,13 +90,16 @@ def test_hours_are_caught_up_one_at_a_time(hourly: DAG) -> None:
     assert all(task.execution_timeout is not None for task in hourly.tasks)
 
 
-def test_a_shop_says_which_hour_is_the_first() -> None:
+@pytest.mark.parametrize(
+    ("since", "first"), [("2026-11-21T02:00:00+00:00", "2026-11-21T02:00:00+00:00"), ("", "2026-01-01T02:00:00+00:00")]
+)
+def test_a_shop_says_which_hour_is_the_first(since: str, first: str) -> None:
     code = "from dags.catalog_hourly import FIRST_HOUR; print(FIRST_HOUR.isoformat())"
     done = subprocess.run(
         [str(ROOT / ".venv/airflow/bin/python"), "-c", code], cwd=ROOT, capture_output=True, text=True, check=True,
-        env={"SHOPLENS_HOURLY_SINCE": "2026-11-21T02:00:00+00:00", "PATH": "/usr/bin:/bin"},
+        env={"SHOPLENS_HOURLY_SINCE": since, "PATH": "/usr/bin:/bin"},
     )  # fmt: skip
-    assert done.stdout.split()[-1] == "2026-11-21T02:00:00+00:00"
+    assert done.stdout.split()[-1] == first
 
 
 @pytest.mark.parametrize(("name", "value"), [("mode", "nothing"), ("catalog", 7), ("mapping", 7)])
@@ -168,4 +171,12 @@ def test_a_rebuild_is_asked_for_once_and_not_while_a_build_runs(
 
 def test_a_receipt_that_is_not_there_is_said(store: Path) -> None:
     with pytest.raises(AirflowException, match=r"no receipt runs/catalog_hourly/x/apply_changes\.json"):
+        read_receipt(read_deployment(), "catalog_hourly", "x", "apply_changes")
+
+
+def test_a_damaged_receipt_is_not_tried_again(store: Path) -> None:
+    path = store / receipt_key("catalog_hourly", "x", "apply_changes")
+    path.parent.mkdir(parents=True)
+    path.write_text("{")
+    with pytest.raises(AirflowFailException, match=r"is damaged: .*run apply_changes for this interval again"):
         read_receipt(read_deployment(), "catalog_hourly", "x", "apply_changes")

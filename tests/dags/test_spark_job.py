@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.sdk import Variable
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from dags.spark_job import SparkJobOperator, argument_list, catalog_of, interval_of, read_deployment
@@ -130,6 +131,18 @@ def test_a_wrong_deployment_fails_at_once_and_names_the_setting(monkeypatch: pyt
         read_deployment()
 
 
+@pytest.mark.parametrize(("settings", "says"), [("{", "is no JSON"), (None, "there is no Airflow Variable shoplens")])
+def test_a_deployment_that_is_not_there_fails_at_once_and_says_where_it_belongs(
+    monkeypatch: pytest.MonkeyPatch, settings: str | None, says: str
+) -> None:
+    def get(*_: Any, **__: Any) -> Any:
+        return json.loads(settings) if settings else None
+
+    monkeypatch.setattr(Variable, "get", get)
+    with pytest.raises(AirflowFailException, match=says):
+        read_deployment()
+
+
 def test_a_scheduled_run_has_its_interval() -> None:
     start, end = datetime(2026, 1, 30, 2, tzinfo=UTC), datetime(2026, 1, 31, 2, tzinfo=UTC)
     interval = interval_of(a_run(data_interval_start=start, data_interval_end=end))
@@ -146,5 +159,6 @@ def test_each_night_may_have_its_own_catalog(tmp_path: Path, monkeypatch: pytest
     deploy(monkeypatch, tmp_path, catalog="s3://shop/{end:%Y-%m-%d}")
     assert catalog_of(a_run(), None) == "s3://shop/2026-01-31"
     assert catalog_of(a_run(), "/other") == "/other"
-    with pytest.raises(AirflowFailException, match=r"start.* and .*end.* only"):
-        catalog_of(a_run(), "s3://shop/{day}")
+    for braces in ("{day}", "{end.nothing}", "{end[0]}", "{"):
+        with pytest.raises(AirflowFailException, match=r"start.* and .*end.* only"):
+            catalog_of(a_run(), f"s3://shop/{braces}")

@@ -38,6 +38,17 @@ def test_an_expected_error_is_one_line_and_its_code(
     assert capsys.readouterr().err == f"failing: {error}\n"
 
 
+def test_a_file_or_disk_that_refuses_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @click.command("drawing")
+    def drawing() -> None:
+        raise OSError(28, "No space left on device", "plot.png")
+
+    assert code_of(drawing, monkeypatch) == 78
+    assert capsys.readouterr().err == "drawing: [Errno 28] No space left on device: 'plot.png'\n"
+
+
 def test_a_wrong_option_ends_with_2(monkeypatch: pytest.MonkeyPatch) -> None:
     @click.command()
     def strict() -> None:

@@ -38,7 +38,9 @@ def test_a_manifest_of_a_later_release_is_refused_by_name() -> None:
         Manifest.from_json(newer)
 
 
-@pytest.mark.parametrize("data", [b"", b"null", b"{}", b'{"schema_version": 1, "files": 3}'])
+@pytest.mark.parametrize(
+    "data", [b"", b"null", b"{}", b'{"schema_version": 1, "files": 3}', b'{"schema_version": 1e999}']
+)
 def test_what_is_no_manifest_is_corrupt(data: bytes) -> None:
     with pytest.raises(Corrupt):
         Manifest.from_json(data)

@@ -36,7 +36,8 @@ def test_a_pointer_of_a_later_release_is_refused_by_name() -> None:
         Pointer.from_json(newer)
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"{}", b'{"schema_version": 1}', b'{"schema_version": "x"}'])
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"{}", b'{"schema_version": 1}', b'{"schema_version": "x"}',
+                                  b'{"schema_version": 1e999}'])  # fmt: skip
 def test_what_is_no_pointer_is_corrupt(data: bytes) -> None:
     with pytest.raises(Corrupt):
         Pointer.from_json(data)
@@ -47,6 +48,7 @@ def test_what_is_no_pointer_is_corrupt(data: bytes) -> None:
     [
         {"generation": float("nan")}, {"generation": True}, {"generation": "2"}, {"interval_end": 5}, {"source_versions": [1]},
         {"source_versions": {"products": 1.5}}, {"live": {"build_id": 7, "model_id": "m"}},
+        {"hold": {"reason": 5, "by": None}}, {"history": [{**json.loads(POINTER.to_json())["history"][0], "publish_id": 5}]},
     ],
 )  # fmt: skip
 def test_a_field_of_another_type_makes_no_pointer(fields: dict[str, object]) -> None:

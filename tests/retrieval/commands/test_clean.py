@@ -55,3 +55,5 @@ def test_ages_count_to_the_moment_given(store: FolderStore) -> None:
     assert "nothing in" in run(store, "--as-of", then)
     with pytest.raises(Misconfigured, match="no time zone"):
         run(store, "--as-of", "2026-01-01T00:00:00")
+    with pytest.raises(Misconfigured, match="is before anything was stored"):
+        run(store, "--as-of", "0001-01-01T00:00:00+00:00")

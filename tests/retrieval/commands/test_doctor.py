@@ -7,6 +7,7 @@ from click.testing import CliRunner, Result
 from retrieval.commands import doctor as doctor_command
 from retrieval.commands.doctor import doctor
 from retrieval.diagnosis.findings import State, ok
+from retrieval.encoders.bundles import default_cache_folder
 from retrieval.store.objects import FolderStore
 from schemas.manifest import build_key
 from tests.retrieval.diagnosis.shops import publish_whole
@@ -79,3 +80,8 @@ def test_the_lake_is_checked_where_spark_is(
     done = run(str(store.root), tmp_path, "--lake", "/lake")
     assert done.exit_code == 0
     assert done.output.splitlines()[-1].startswith(state.value)
+
+
+@pytest.mark.parametrize("environment", [{}, {"SHOPLENS_CACHE": ""}, {"SHOPLENS_CACHE": "", "XDG_CACHE_HOME": ""}])
+def test_a_blank_setting_of_the_cache_is_none(environment: dict[str, str]) -> None:
+    assert default_cache_folder(environment) == Path.home() / ".cache" / "shoplens" / "models"

@@ -52,6 +52,8 @@ def test_show_gives_the_pointer_or_a_manifest(store: FolderStore) -> None:
     assert shown["manifest"]["rows"] == 60
     assert pointer["live"]["build_id"] in run(store, "show").output
     assert isinstance(run(store, "show", "nothing").exception, BadData)
+    store.put(f"evaluations/{pointer['live']['build_id']}.json", b"{")
+    assert "is damaged: expected an evaluation" in str(run(store, "show", pointer["live"]["build_id"]).exception)
 
 
 def test_rollback_and_release_round_trip(store: FolderStore, tmp_path: Path) -> None:
@@ -71,6 +73,10 @@ def test_rollback_and_release_round_trip(store: FolderStore, tmp_path: Path) -> 
     assert held["hold"]["reason"] == "odd"
     assert "publishing goes on" in run(store, "release").output
     assert json.loads(run(store, "show", "--json").output)["hold"] is None
+
+
+def test_verify_says_that_there_is_nothing_to_verify(tmp_path: Path) -> None:
+    assert "no builds or deltas in file:///" in run(FolderStore(tmp_path / "empty"), "verify", "--all").output
 
 
 def test_verify_finds_damage_and_ends_with_an_error(store: FolderStore) -> None:

@@ -4,12 +4,13 @@ import pytest
 
 from retrieval.diagnosis.findings import State, exit_code_of
 from retrieval.diagnosis.published import check_published
+from retrieval.folders.evaluations import write_evaluation
 from retrieval.store.objects import FolderStore
 from schemas.bundle import IMAGE_TOWER_FILE, model_key
-from schemas.delta import delta_key
+from schemas.delta import DeltaEvaluation, delta_evaluation_key, delta_key
 from schemas.manifest import build_key
 from schemas.pointer import POINTER_KEY, Hold, Served
-from tests.retrieval.diagnosis.shops import publish, publish_whole, put_build, put_delta
+from tests.retrieval.diagnosis.shops import END, publish, publish_whole, put_build, put_delta
 
 
 @pytest.fixture
@@ -74,6 +75,20 @@ def test_a_delta_of_another_base_or_of_older_tables_is_wrong(store: FolderStore)
     assert found(store)["live delta"] == (State.WRONG, "delta lacks changes that CURRENT covers: products")
 
 
+def test_a_delta_that_was_found_again_later_is_judged_by_the_gates_last_word(store: FolderStore) -> None:
+    put_delta(store, "delta", "live", {"products": 6})
+    write_evaluation(store, DeltaEvaluation("delta", "live", True, {"products": 7}, END))
+    assert found(store)["live delta"][0] is State.OK
+    store.put(delta_evaluation_key("delta"), b"{")
+    assert found(store)["live delta"][0] is State.WRONG
+
+
+def test_a_damaged_pointer_says_what_to_do(store: FolderStore) -> None:
+    store.put(POINTER_KEY, b"{")
+    (finding,) = check_published(store)
+    assert "put its last good version back" in finding.says
+
+
 def test_a_delta_that_has_grown_large_asks_for_a_new_base(store: FolderStore) -> None:
     put_delta(store, "delta", "live", rows=4)
     assert found(store)["live delta"][0] is State.WARNING
@@ -87,4 +102,6 @@ def test_a_model_that_did_not_make_the_vectors_is_wrong(store: FolderStore) -> N
 def test_a_damaged_way_back_is_a_warning(store: FolderStore) -> None:
     publish(store, previous=Served("gone", "m"))
     assert found(store)["previous build"][0] is State.WARNING
+    (finding,) = (one for one in check_published(store) if one.check == "previous build")
+    assert finding.remedy == "a rollback to it would fail: name another with --to"
     assert exit_code_of(check_published(store)) == 0

@@ -2,12 +2,14 @@
 
 import pytest
 
+from retrieval.publishing.publish import publish_deltas
 from retrieval.publishing.rollback import release, rollback
 from retrieval.store.objects import FolderStore
+from schemas.delta import delta_key
 from schemas.errors import BadData, PublishingHeld
 from schemas.manifest import build_key
 from schemas.pointer import Served
-from tests.retrieval.publishing.publishers import DAYS, publish_day, put_delta
+from tests.retrieval.publishing.publishers import DAYS, current, publish_day, put_delta
 
 
 def test_rollback_goes_to_the_previous_build_and_holds_until_release(store: FolderStore) -> None:
@@ -48,6 +50,19 @@ def test_rollback_takes_the_newest_delta_so_that_deleted_products_stay_deleted(s
         rollback(store, by="ann")
     put_delta(store, "a", "a1", {"products": 1, "embeddings/m": 4})
     assert rollback(store, by="ann").live == Served("a", "m", "a1")
+
+
+def test_rollback_takes_no_delta_that_is_gone_from_the_store(store: FolderStore) -> None:
+    publish_day(store, "a", 0)
+    put_delta(store, "a", "a1", {"products": 1})
+    assert publish_deltas(store, {"a": "a1"}, DAYS[1], {"products": 1}, "hour 1").moved
+    publish_day(store, "b", 2, version=1)
+    store.delete(delta_key("a1"))
+    with pytest.raises(BadData, match=r"run `python -m spark_jobs.build_delta --base a"):
+        rollback(store, by="ann")
+    assert current(store).live.build_id == "b"
+    put_delta(store, "a", "a2", {"products": 1})
+    assert rollback(store, by="ann").live == Served("a", "m", "a2")
 
 
 def test_there_is_nothing_to_roll_back_to_at_first(store: FolderStore) -> None:

@@ -211,3 +211,36 @@ def test_a_bucket_whose_name_is_none_is_one_line(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(StoreNotWritable) as refused:
         open_store("s3://my bucket/prefix").get("a")
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("name", "value"), [("AWS_ENDPOINT_URL", "store:9000/x"), ("AWS_PROFILE", "nobody")])
+def test_an_aws_environment_that_cannot_be_meant_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(Misconfigured, match=f"the AWS environment does not do: .*{value}"):
+        open_store("s3://shop")
+
+
+def test_a_file_address_with_a_host_is_no_folder() -> None:
+    assert open_store("file://localhost/shop").uri == open_store("file:///shop").uri
+    with pytest.raises(Misconfigured, match="names a host, shop: a folder is written file:///folder"):
+        open_store("file://shop/store")
+
+
+def test_a_folder_that_may_not_be_read_is_for_a_person_to_mend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = FolderStore(tmp_path)
+    store.put("builds/a", b"1")
+
+    def refuse(path: Path, *_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    for name in ("read_bytes", "open", "iterdir", "stat"):
+        monkeypatch.setattr(Path, name, refuse)
+    looks = (
+        lambda: store.get("builds/a"), lambda: store.size("builds/a"), lambda: list(store.keys("builds/")),
+        lambda: store.download("builds/a", tmp_path / "b"),
+    )  # fmt: skip
+    for look in looks:
+        with pytest.raises(StoreNotWritable, match=r"cannot read .*builds.*: Permission denied; fix its permissions"):
+            look()

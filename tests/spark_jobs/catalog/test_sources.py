@@ -234,9 +234,12 @@ def test_signs_of_patterns_in_a_folder_are_its_name(spark: SparkSession, tmp_pat
         read_source(spark, place, csv_mapping())
 
 
-def test_csv_files_with_different_headers_are_refused_not_shifted(catalog_lake: Lake, tmp_path: Path) -> None:
+@pytest.mark.parametrize("other", [b"cost,sku,name,photo\n1,2,Hat,b.jpg\n", b"sku,reason\n2,late\n"])
+def test_csv_files_with_different_headers_are_refused_not_shifted(
+    catalog_lake: Lake, tmp_path: Path, other: bytes
+) -> None:
     write(tmp_path, "1.csv", b"sku,name,cost,photo\n1,Coat,1,a.jpg\n")
-    place = write(tmp_path, "2.csv", b"cost,sku,name,photo\n1,2,Hat,b.jpg\n")
+    place = write(tmp_path, "2.csv", other)
     mapping = csv_mapping(source={"format": "csv", "path": "*.csv"})
     with pytest.raises(BadData, match="different headers"):
         ingest(catalog_lake, place, mapping, interval_of_day(1, Mode.SNAPSHOT), Limits())

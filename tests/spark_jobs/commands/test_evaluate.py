@@ -77,6 +77,12 @@ def test_only_unseen_senders_are_kept_where_asked(catalog):
     assert "no photo is left" in str(error_of(run(catalog, "--unseen-senders")))
 
 
+def test_a_catalog_without_rows_says_so(catalog):
+    table = catalog / "rows.csv"
+    table.write_text(table.read_text().splitlines()[0] + "\n")
+    assert "the catalog has no row with a photo" in str(error_of(run(catalog)))
+
+
 def test_queries_may_come_from_another_catalog(catalog, tmp_path):
     asked = tmp_path / "asked"
     asked.mkdir()

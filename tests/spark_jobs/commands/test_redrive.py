@@ -114,8 +114,11 @@ def test_without_airflow_the_job_runs_here_on_just_those_links(no_airflow: None,
         assert server.seen.requests["/good.jpg"] == 1
 
 
-def test_an_airflow_address_that_is_none_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SHOPLENS_AIRFLOW_URL", "http://localhost:1/a b")
+@pytest.mark.parametrize(
+    "url", ["http://localhost:1/a b", "localhost", "localhost:8080", "ftp://localhost", "http://", "http://[::1"]
+)
+def test_an_airflow_address_that_is_none_is_one_line(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("SHOPLENS_AIRFLOW_URL", url)
     monkeypatch.setenv("SHOPLENS_AIRFLOW_TOKEN", "given")
     result = CliRunner().invoke(redrive, ["--reason", "http_429"])
     assert isinstance(result.exception, Misconfigured)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,7 +12,7 @@ from retrieval.publishing.publish import publish, publish_deltas
 from retrieval.publishing.rollback import rollback
 from retrieval.store.objects import FolderStore, ObjectStore
 from schemas.delta import DeltaEvaluation, DeltaManifest, delta_key
-from schemas.errors import BadData, GateFailed, PointerMoved
+from schemas.errors import BadData, GateFailed, Misconfigured, PointerMoved
 from schemas.intervals import DataInterval, parse_time
 from schemas.manifest import Manifest, SearchParameters, build_key
 from schemas.pointer import Pointer, Served
@@ -46,6 +47,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
         return delta_id
 
     monkeypatch.setattr(catch_up, "evaluate_delta", passes)
+    lake_at(monkeypatch, 9)
     real = DeltaMaker.make
 
     def make(maker: DeltaMaker, served: Served, pointer: Pointer, shown_at: Mapping[str, int] | None = None) -> object:
@@ -59,6 +61,11 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
 
     monkeypatch.setattr(DeltaMaker, "make", make)
     return deltas
+
+
+def lake_at(monkeypatch: pytest.MonkeyPatch, version: int) -> None:
+    """A lake of which only the newest versions are asked."""
+    monkeypatch.setattr(DeltaMaker, "lake", SimpleNamespace(root="/no/lake", version=lambda _: version))
 
 
 class _Needed(Exception):
@@ -211,3 +218,32 @@ def test_a_delta_that_fails_the_gate_keeps_the_base_from_going_live_but_not_that
     assert (pointer.live.build_id, pointer.previous) == ("second", Served("first", "m", "first-3"))
     with pytest.raises(BadData, match="build_delta"):
         rollback(store, by="ann")
+
+
+def test_a_night_of_a_lake_that_was_made_anew_says_so_and_is_published_on_demand(
+    store: FolderStore, made: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hour_passes(store, 3)
+    standing, built = current(store), build_of_second_night(store, 2)
+    lake_at(monkeypatch, 2)
+    with pytest.raises(
+        Misconfigured, match=r"products in /no/lake is at version 2, but CURRENT covers 3: .* --new-lake"
+    ):
+        publish_caught_up(night(store), built, "night 2")
+    assert (current(store), made) == (standing, [])
+    with pytest.raises(Misconfigured, match="another lake"):
+        DeltaMaker(night(store), {"products": 2}, HOUR).refuse_another_lake({"products": 2}, standing)
+    third = "20260201T020000Z"
+    put_build(store, "third", third)
+    anew = BuiltBase("third", "m", {"products": 2})
+    assert publish_caught_up(night(store, third), anew, "night 3", new_lake=True).pointer.live.build_id == "third"
+
+
+def test_a_delta_that_is_gone_from_the_store_is_made_again_though_no_table_is_newer(
+    store: FolderStore, made: list[tuple[str, int]]
+) -> None:
+    hour_passes(store, 3)
+    maker, standing = DeltaMaker(night(store), {"products": 3}, HOUR), current(store)
+    assert (maker.make(standing.live, standing), made) == ("first-3", [])
+    store.delete(delta_key("first-3"))
+    assert (maker.make(standing.live, standing), made) == ("first-3", [("first", 3)])

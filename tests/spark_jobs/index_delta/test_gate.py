@@ -57,6 +57,14 @@ def test_a_row_that_the_tables_have_and_the_delta_lacks_is_noticed(view_of: View
     ]  # fmt: skip
 
 
+def test_a_delta_that_leaves_no_row_is_not_taken_for_a_closed_shop(base: Segment, tmp_path: Path) -> None:
+    vectors, items = SHOP.rows()
+    made = assemble_delta(base, vectors[:0], items.slice(0, 0), out_folder=tmp_path)
+    view = View.of(base, open_delta(tmp_path / made.delta_id, base.manifest))
+    (failure,) = check_view(view, {"rows": 0, "products": 0}, []).failures
+    assert "no row would be left" in failure
+
+
 def test_a_live_row_of_a_deleted_product_is_noticed_where_the_numbers_add_up(view_of: ViewOf, edited: Shop) -> None:
     failures = check_view(view_of(edited), {"rows": 20, "products": 10}, ["p0001", "p0004"]).failures
     assert failures == ["1 deleted products would be found, such as p0004"]

@@ -6,7 +6,7 @@ import pytest
 
 from schemas.errors import GateFailed, MissingReceipt, ShopLensError, StoreUnavailable
 from schemas.receipts import Receipt
-from spark_jobs.running.job import JobContext, job_parser, run_job
+from spark_jobs.running.job import JobContext, above_zero, job_parser, run_job, share_of_one
 
 
 def arguments_for(tmp_path: Path) -> list[str]:
@@ -73,6 +73,19 @@ def test_a_job_before_its_predecessor_says_which_to_run(tmp_path: Path, capsys: 
     assert "run ingest_catalog for this interval first" in capsys.readouterr().err
 
 
+def test_a_damaged_receipt_says_which_job_to_run_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def ask(context: JobContext, arguments: argparse.Namespace) -> Receipt:
+        return context.receipt_of("ingest_catalog")
+
+    path = tmp_path / "store/runs/nightly/20260131T020000Z/ingest_catalog.json"
+    path.parent.mkdir(parents=True)
+    path.write_text('{"dag": "nightly"')
+    assert run_job("fetch_images", job_parser(None), ask, arguments_for(tmp_path)) == 65
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "ingest_catalog.json is damaged: expected a receipt" in line
+    assert line.endswith("run ingest_catalog for this interval again")
+
+
 def test_a_store_that_cannot_be_written_stops_a_job_before_its_work(tmp_path: Path) -> None:
     (tmp_path / "store").write_text("a file, not a folder")
     worked: list[bool] = []
@@ -94,6 +107,31 @@ def test_a_trouble_of_spark_that_may_pass_is_one_line_and_worth_another_try(
 
     assert run_job("a_job", job_parser(None), run_out_of_scratch, arguments_for(tmp_path)) == 75
     assert capsys.readouterr().err.splitlines()[-1].startswith("a_job: no space is left on a scratch disk of Spark")
+
+
+@pytest.mark.parametrize("text", ["nan", "-0.1", "1.5", "all", ""])
+def test_a_share_is_from_0_to_1(text: str) -> None:
+    assert (share_of_one("0"), share_of_one("0.99"), share_of_one("1")) == (0, 0.99, 1)
+    with pytest.raises(argparse.ArgumentTypeError, match="is no share"):
+        share_of_one(text)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "many", "1.5"])
+def test_a_number_above_zero_is_one(text: str) -> None:
+    assert (above_zero(int)("3"), above_zero(float)("0.5")) == (3, 0.5)
+    with pytest.raises(argparse.ArgumentTypeError, match="is no whole number above 0"):
+        above_zero(int)(text)
+    if text != "1.5":
+        with pytest.raises(argparse.ArgumentTypeError, match="is no number above 0"):
+            above_zero(float)(text)
+
+
+def test_a_job_that_is_stopped_by_hand_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def stop(context: JobContext, arguments: argparse.Namespace) -> Receipt:
+        raise KeyboardInterrupt
+
+    assert run_job("a_job", job_parser(None), stop, arguments_for(tmp_path)) == 130
+    assert capsys.readouterr().err.startswith("a_job: stopped by hand; run again")
 
 
 @pytest.mark.parametrize(
