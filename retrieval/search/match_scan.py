@@ -61,7 +61,9 @@ RERANK_FACTOR = 2
 many times more are scored exactly."""
 
 ESTIMATES_KEPT = 4
-"""Of a pass over the codes, as many times the estimates that are scored at first: a second pass takes as long again."""
+ESTIMATES_KEPT_MIN = 4_000
+"""Of a pass over the codes, as many times the estimates that are scored at first, and so many at least: a second pass takes
+as long again."""
 
 EXACT_SHARE = 0.3
 """Rather than score a greater share of the matches exactly after a pass over the codes, all of them are."""
@@ -167,14 +169,24 @@ class MatchScan:
             return None
         k, scored = min(k, matched), max(k, self.rerank)
         while scored <= EXACT_SHARE * matched:
-            estimates, found = self._pass_over(self.estimates, lists, near, ESTIMATES_KEPT * scored)
-            answer = self._score(found[:scored])
-            least = max(floor, _least_of_best([answer], min(k, BEST_ROWS)))
-            needed = _estimates_needed(estimates, found[:scored], answer, least)
+            estimates, found = self._pass_over(
+                self.estimates, lists, near, max(ESTIMATES_KEPT * scored, ESTIMATES_KEPT_MIN)
+            )
+            done, answer = scored, self._score(found[:scored])
+            needed = _estimates_needed(estimates, found[:done], answer, self._least(answer, k, floor))
+            if needed > len(
+                found
+            ):  # what else was kept may raise the bar: to score it is far sooner done than another pass
+                done, answer = len(found), _best_of([answer, self._score(found[scored:])], len(found))
+                needed = _estimates_needed(estimates, found, answer, self._least(answer, k, floor))
             if needed <= len(found):
-                return _best_of([answer, self._score(found[scored:needed])], k)
+                return _best_of([answer, self._score(found[done:needed])], k)
             scored = max(RERANK_FACTOR * scored, needed)
         return None
+
+    def _least(self, answer: Found, k: int, floor: float) -> float:
+        """What a match must score to be among the best."""
+        return max(floor, _least_of_best([answer], min(k, BEST_ROWS)))
 
     def _score(self, rows: Int64) -> Found:
         """All of the rows by their exact scores."""
