@@ -61,9 +61,9 @@ RERANK_FACTOR = 2
 many times more are scored exactly."""
 
 ESTIMATES_KEPT = 4
-ESTIMATES_KEPT_MIN = 4_000
-"""Of a pass over the codes, as many times the estimates that are scored at first, and so many at least: a second pass takes
-as long again."""
+KEPT_SHARE, KEPT_LEAST, KEPT_MOST = 0.04, 4_000, 12_000
+"""Of a pass over the codes, as many times the estimates that are scored at first, and that share of the matches within these
+bounds: a second pass takes as long again, and to keep more slows the first."""
 
 EXACT_SHARE = 0.3
 """Rather than score a greater share of the matches exactly after a pass over the codes, all of them are."""
@@ -167,11 +167,11 @@ class MatchScan:
         matched = int(self.chosen.by_list[lists].sum())
         if self.estimates is None or matched < CODED_ROWS_MIN or not self._lie_together(lists, matched):
             return None
-        k, scored = min(k, matched), max(k, self.rerank)
+        # Where a floor is known, the estimates say how many lie above it; else as many are scored as were tuned.
+        k, scored = min(k, matched), k if floor > -np.inf else max(k, self.rerank)
         while scored <= EXACT_SHARE * matched:
-            estimates, found = self._pass_over(
-                self.estimates, lists, near, max(ESTIMATES_KEPT * scored, ESTIMATES_KEPT_MIN)
-            )
+            share = min(max(int(KEPT_SHARE * matched), KEPT_LEAST), KEPT_MOST)
+            estimates, found = self._pass_over(self.estimates, lists, near, max(ESTIMATES_KEPT * scored, share))
             done, answer = scored, self._score(found[:scored])
             needed = _estimates_needed(estimates, found[:done], answer, self._least(answer, k, floor))
             if needed > len(
