@@ -50,6 +50,8 @@ def memory_figures(server: Server, index: LargeIndex) -> list[Figure]:
         ]
     for name in (INDEX_FILE, ESTIMATES_FILE, VECTORS_FILE, ITEMS_FILE):
         path = index.build_folder / name
+        if not path.exists():  # not every kind has estimates
+            continue
         of = f"of {path.stat().st_size / 1e6:,.0f} MB"
         figures.append(Figure(BENCH, f"{name} in the page cache, {of}", cached_mb(path), "MB"))
     return figures

@@ -1,5 +1,6 @@
 """A shop's own attributes as columns: any names and values, a product has at most one value of each."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -35,7 +36,7 @@ class Attribute(Protocol):
 
 
 @dataclass(frozen=True)
-class _ValuedAttribute:
+class _ValuedAttribute(ABC):
     """`values` is a pyarrow string array of distinct values."""
 
     values: Any
@@ -59,9 +60,9 @@ class _ValuedAttribute:
         """Among the values; below 0 where it is none of them."""
         return int(pc.index(self.values, value).as_py())
 
+    @abstractmethod
     def _rows_of(self, places: Int64) -> Mask:
         """Which rows (rows,) have one of the values at these places."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

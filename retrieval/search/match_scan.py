@@ -82,8 +82,8 @@ class MatchScan:
     """One query's scan of the rows `chosen`; `rerank` is what was tuned for the index.
 
     `estimates` has RaBitQ codes in the same lists: another index than `index`, or the same where that is its kind; None
-    for a build without. `nearness` is that of all coarse lists; `lists` (m,) int64 are those that hold matches, the nearest first, and `near`
-    (m,) float32 is what their centroids score.
+    for a build without. `nearness` is that of all coarse lists; `lists` (m,) int64 are those that hold matches, the nearest
+    first, and `near` (m,) float32 is what their centroids score.
     """
 
     index: Any
@@ -174,9 +174,8 @@ class MatchScan:
             estimates, found = self._pass_over(self.estimates, lists, near, max(ESTIMATES_KEPT * scored, share))
             done, answer = scored, self._score(found[:scored])
             needed = _estimates_needed(estimates, found[:done], answer, self._least(answer, k, floor))
-            if needed > len(
-                found
-            ):  # what else was kept may raise the bar: to score it is far sooner done than another pass
+            if needed > len(found):
+                # What else was kept may raise the bar, and is sooner scored than the codes are passed over again.
                 done, answer = len(found), _best_of([answer, self._score(found[scored:])], len(found))
                 needed = _estimates_needed(estimates, found, answer, self._least(answer, k, floor))
             if needed <= len(found):
