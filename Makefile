@@ -19,6 +19,10 @@ unexport PYTHONDONTWRITEBYTECODE
 WITHOUT_TORCH := $(patsubst %/,%,$(filter-out %/encoders/ %/photos/ %/__pycache__/,$(wildcard tests/retrieval/*/)))
 # schemathesis comes in by itself, for tests of the full tier: without it a process starts sooner.
 FAST := -q -p no:schemathesis -m "not full and not gpu and not aws"
+# Imported once when an environment is made: bytecode is compiled there, not in the first run of everything.
+IMPORTS_pipeline := open_clip, timm, onnx, faiss, pandas, pyspark.sql, hypothesis, matplotlib.pyplot, sklearn.metrics, aiohttp, imagehash
+IMPORTS_airflow := airflow.models, airflow.dag_processing.dagbag, airflow.providers.amazon.aws.operators.emr
+IMPORTS_online := online.app, hypothesis, boto3
 FUZZ_SECONDS ?= 600
 FUZZED ?= photos questions
 
@@ -50,6 +54,7 @@ $(UV): | tools
 	[ -x .venv/$*/bin/python ] || $(UV) venv --quiet --python $(PYTHON) .venv/$*
 	$(UV) pip sync --python .venv/$*/bin/python --require-hashes locks/$*.txt
 	$(UV) pip install --quiet --python .venv/$*/bin/python --no-deps --editable .
+	AIRFLOW_HOME=$(CURDIR)/.run/imports .venv/$*/bin/python -c "import $(IMPORTS_$*)"
 	touch $@
 
 .jars/local/.resolved: spark_jobs/running/jars.py | .venv/pipeline/.installed
