@@ -5,7 +5,7 @@ import re
 from flask import Response, g, request
 from flask_openapi3.openapi import OpenAPI
 
-from online.api.document import CLICK_BODY, SEARCH_BODY, problems
+from online.api.document import CLICK_BODY, SEARCH_BODY, answers_with, problems
 from online.api.parsing import Question, parse_click, parse_search
 from online.api.problems import IMAGE_NOT_FOUND, NOT_READY, STORE_UNAVAILABLE, ProblemRaised
 from online.query.search import answer_question
@@ -34,7 +34,7 @@ def add_search_routes(app: OpenAPI, searcher: Searcher) -> None:
         "/search",
         summary="Find products by a photo, by words, or like a product",
         openapi_extensions={"requestBody": SEARCH_BODY},
-        responses={200: SearchResponse, **problems(400, 404, 410, 413, 415, 422, 503)},
+        responses={200: answers_with(SearchResponse), **problems(400, 404, 410, 413, 415, 422, 503)},
     )
     def search() -> Response:
         question = parse_search(request, read_link if searcher.config.image_links else None)
@@ -108,11 +108,13 @@ def add_search_routes(app: OpenAPI, searcher: Searcher) -> None:
 
 
 def add_state_routes(app: OpenAPI, searcher: Searcher) -> None:
-    @app.get("/health", summary="Whether this process is alive", responses={200: HealthResponse})
+    @app.get("/health", summary="Whether this process is alive", responses={200: answers_with(HealthResponse)})
     def health() -> Response:
         return Response(HealthResponse().model_dump_json(), mimetype="application/json")
 
-    @app.get("/ready", summary="What this process serves", responses={200: ReadyResponse, **problems(503)})
+    @app.get(
+        "/ready", summary="What this process serves", responses={200: answers_with(ReadyResponse), **problems(503)}
+    )
     def ready() -> Response:
         current = searcher.live.current
         if current is None:

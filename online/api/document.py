@@ -1,19 +1,21 @@
 """The OpenAPI 3.1 document: what the decorators of the routes cannot say."""
 
-from copy import deepcopy
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 from flask import Response
 from flask_openapi3.openapi import OpenAPI
 from pydantic import BaseModel
 
 from online.api.problems import MIMETYPE, PROBLEM_TYPES
-from schemas.api.answers import Problem
+from schemas.api.answers import HealthResponse, Problem, ReadyResponse, SearchResponse
 from schemas.api.requests import ClickRequest, LinkingForm, LinkingRequest, SearchForm, SearchRequest
+
+_Mode = Literal["validation", "serialization"]
 
 _REF = "#/components/schemas"
 _OF_SHOPPERS = {"search", "click", "image"}
+_ANSWERS = (SearchResponse, HealthResponse, ReadyResponse)
 
 
 def _body(**models: type[BaseModel]) -> dict[str, Any]:
@@ -31,6 +33,11 @@ def problems(*statuses: int) -> dict[str | int, type[BaseModel] | dict[Any, Any]
     return {status: _problem_response(status) for status in statuses}
 
 
+def answers_with(model: type[BaseModel]) -> dict[str, Any]:
+    """The response that is such a model. Its schema is made once a process: the library would make it for every app."""
+    return {"description": "OK", "content": {"application/json": {"schema": {"$ref": f"{_REF}/{model.__name__}"}}}}
+
+
 def describe(app: OpenAPI, *, with_links: bool = False) -> None:
     """Serve the document at /openapi.json; `with_links` where photos may come by link."""
 
@@ -38,6 +45,7 @@ def describe(app: OpenAPI, *, with_links: bool = False) -> None:
     def openapi_document() -> Response:
         return Response(app.json.dumps(app.api_doc), mimetype="application/json")
 
+    app.components_schemas.update(_schemas(*_ANSWERS, mode="serialization"))
     app.components_schemas.update(_schemas(SearchForm, SearchRequest, ClickRequest, Problem))
     if with_links:
         for model, linking in ((SearchForm, LinkingForm), (SearchRequest, LinkingRequest)):
@@ -56,16 +64,16 @@ def _problem_response(status: int) -> dict[str, Any]:
 
 
 @cache
-def _schema_of(model: type[BaseModel]) -> dict[str, Any]:
-    return model.model_json_schema(ref_template=_REF + "/{model}")
+def _schema_of(model: type[BaseModel], mode: _Mode) -> dict[str, Any]:
+    return model.model_json_schema(ref_template=_REF + "/{model}", mode=mode)
 
 
-def _schemas(*models: type[BaseModel]) -> dict[str, Any]:
+def _schemas(*models: type[BaseModel], mode: _Mode = "validation") -> dict[str, Any]:
     schemas: dict[str, Any] = {}
     for model in models:
-        schema = deepcopy(_schema_of(model))
-        schemas.update(schema.pop("$defs", {}))
-        schemas[model.__name__] = schema
+        schema = _schema_of(model, mode)
+        schemas.update(schema.get("$defs", {}))
+        schemas[model.__name__] = {name: part for name, part in schema.items() if name != "$defs"}
     return schemas
 
 
