@@ -9,6 +9,9 @@ see each other's load (`WorkLoads`). One with more of it than another takes a ne
 other is there first, and one that answers at least two requests more closes a kept connection after its answer, as HTTP
 lets it: the client comes back to an idle one. So it does with a worker that makes a new snapshot (`work_aside`).
 
+gunicorn has a thread wait, up to 5 s, for the first words of a new connection. Browsers open some ahead, and balancers to
+see whether somebody is there: as many as there are threads, and nobody is answered. Here they wait beside the kept ones.
+
 gunicorn waits for the client of a connection that it closes to close it too, up to 2 s, in the thread that takes
 connections: one that is slow to go would stop all others. Here nobody waits for it, and what it still sends is dropped
 for as long as it sends, so that a shopper whose photo is too large reads that rather than a reset.
@@ -124,9 +127,25 @@ class ThreadedWorker(ThreadWorker):  # type: ignore[misc]
         conn.close()
 
     def enqueue_req(self, conn: Any) -> None:
+        if not (conn.initialized or conn.data_ready or _can_be_read(conn.sock)):
+            self._await_words(conn)
+            return
         self.answering += 1
         self._tell()
         super().enqueue_req(conn)
+
+    def _await_words(self, conn: Any) -> None:
+        conn.sock.setblocking(False)
+        conn.set_timeout()
+        self.pending_conns.append(conn)
+        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_pending_socket_readable, conn))
+        self._tell()
+
+    def _cap_keepalive(self, deadline: float) -> None:
+        """One that stops waits no longer for a first request than for another."""
+        super()._cap_keepalive(deadline)
+        for conn in self.pending_conns:
+            conn.timeout = min(conn.timeout, deadline)
 
     def finish_request(self, conn: Any, fs: Any) -> None:
         self.answering -= 1
@@ -246,6 +265,17 @@ def work_aside() -> Iterator[None]:
         if worker is not None:
             worker.load_aside(-WORK_ASIDE)
         sys.setswitchinterval(interval_s)
+
+
+def _can_be_read(connection: socket.socket) -> bool:
+    """Whether something came, or the client is gone."""
+    try:
+        connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def _is_closed(connection: socket.socket) -> bool:

@@ -2,11 +2,14 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -193,3 +196,12 @@ def test_a_photo_is_answered_end_to_end(shared: Running) -> None:
     assert body["results"][0]["product_id"] == "sock-green"
     tile = requests.get(f"{shared.url}{body['results'][0]['uri']}", timeout=PATIENCE_S)
     assert tile.headers["Content-Type"] == "image/jpeg"
+
+
+def test_connections_that_say_nothing_keep_nobody_waiting(shared: Running) -> None:
+    """Browsers open some ahead of a request; there are eight threads."""
+    with ExitStack() as silent:
+        for _ in range(40):
+            address = urlsplit(shared.url)
+            silent.enter_context(socket.create_connection((address.hostname, address.port), timeout=PATIENCE_S))
+        assert shared.search().elapsed.total_seconds() < 3

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from gunicorn.workers.gthread import ThreadWorker
+from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from online.worker import (
     HEAD_START_S,
@@ -50,7 +50,7 @@ def worker_that_answers(requests: int, place: int, keeps: int = 0) -> ThreadedWo
     worker._accepting, worker.nr_conns = True, keeps
     worker.set_accept_enabled(True)
     for _ in range(requests):
-        worker.enqueue_req(None)
+        worker.enqueue_req(SimpleNamespace(initialized=True))
     return worker
 
 
@@ -118,6 +118,52 @@ def test_of_two_that_answer_as_much_the_one_that_keeps_fewer_connections_is_firs
     worker_that_answers(other[0], 0, other[1])
     worker_that_answers(mine[0], 1, mine[1]).accept(socket.socket())
     assert calls == [*waits, "accepted"]
+
+
+def waiting_room(worker: ThreadedWorker) -> None:
+    """What gunicorn makes when a worker starts."""
+    worker.cfg.keepalive, worker.poller = 15, selectors.DefaultSelector()
+    worker.keepalived_conns, worker.pending_conns, worker.leaving = deque(), deque(), {}
+
+
+def test_a_new_connection_waits_for_its_first_words_without_a_thread(calls: list[object]) -> None:
+    ours, theirs = socket.socketpair()
+    worker = worker_that_answers(0, place=0)
+    waiting_room(worker)
+    with ours, theirs:
+        conn = TConn(worker.cfg, ours, None, None)
+        worker.enqueue_req(conn)
+        assert (worker.answering, list(worker.pending_conns)) == (0, [conn])
+        theirs.sendall(b"GET")
+        ((key, _),) = worker.poller.select(1)
+        key.data(key.fileobj)
+        assert (worker.answering, list(worker.pending_conns)) == (1, [])
+
+
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_a_new_connection_with_words_or_without_a_client_is_taken_at_once(calls: list[object], is_gone: bool) -> None:
+    ours, theirs = socket.socketpair()
+    worker = worker_that_answers(0, place=0)
+    waiting_room(worker)
+    with ours, theirs:
+        if is_gone:
+            theirs.close()
+        else:
+            theirs.sendall(b"GET")
+        worker.enqueue_req(TConn(worker.cfg, ours, None, None))
+        assert (worker.answering, list(worker.pending_conns)) == (1, [])
+
+
+def test_a_worker_that_stops_does_not_wait_for_first_words(calls: list[object]) -> None:
+    ours, theirs = socket.socketpair()
+    worker = worker_that_answers(0, place=0, keeps=1)
+    waiting_room(worker)
+    with ours, theirs:
+        worker.enqueue_req(TConn(worker.cfg, ours, None, None))
+        worker._cap_keepalive(0.0)
+        worker.murder_pending()
+        assert (worker.nr_conns, list(worker.pending_conns)) == (0, [])
+        assert theirs.recv(1) == b""
 
 
 def test_a_worker_beyond_the_last_place_takes_connections_at_once_while_others_answer_more(calls: list[object]) -> None:
