@@ -37,7 +37,8 @@ class SearcherConfig:
     `cursor_key` None that pages go on only on this host.
     `first_look_wait_s` is how long a starting worker keeps back from serving while its first snapshot loads, so that a
     replaced worker never answers 503. `shared_folder` is one that the workers of this start share. `trusted_proxies`
-    counts those in front, each of which adds an address to X-Forwarded-For.
+    counts those in front, each of which adds an address to X-Forwarded-For. `threads` is how many requests a worker answers
+    at once.
     """
 
     store_uri: str
@@ -47,6 +48,7 @@ class SearcherConfig:
     user_hash_key: bytes | None = None
     cursor_key: bytes | None = None
     body_max_bytes: int = 16 * MIB
+    threads: int = 4
     poll_interval_s: float = 1.5
     first_look_wait_s: float = 20.0
     encoder_threads: int = 1
@@ -75,6 +77,7 @@ class SearcherConfig:
             user_hash_key=key.encode() if key else None,
             cursor_key=environ[CURSOR_KEY].encode() if environ.get(CURSOR_KEY) else None,
             body_max_bytes=_number(environ, "SHOPLENS_BODY_MAX_BYTES", cls.body_max_bytes, int),
+            threads=_number(environ, THREADS, cls.threads, int),
             poll_interval_s=_number(environ, "SHOPLENS_POLL_INTERVAL_S", cls.poll_interval_s, float),
             first_look_wait_s=_number(environ, "SHOPLENS_FIRST_LOOK_WAIT_S", cls.first_look_wait_s, float),
             encoder_threads=_number(environ, "SHOPLENS_ENCODER_THREADS", cls.encoder_threads, int),

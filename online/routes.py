@@ -5,6 +5,7 @@ import re
 from flask import Response, g, request
 from flask_openapi3.openapi import OpenAPI
 
+from online.access.bulkhead import Bulkhead, Full
 from online.api.document import CLICK_BODY, SEARCH_BODY, answers_with, problems
 from online.api.parsing import Question, parse_click, parse_search
 from online.api.problems import IMAGE_NOT_FOUND, NOT_READY, STORE_UNAVAILABLE, ProblemRaised
@@ -20,6 +21,9 @@ from schemas.api.requests import ImagePath
 from schemas.errors import StoreNotWritable, StoreUnavailable
 from schemas.events import ClickEvent, ImpressionEvent
 from schemas.manifest import thumbnail_key
+
+PHOTO_PATIENCE_S = 1.0
+"""As long as a request for a photo waits for others that the store keeps waiting."""
 
 FOR_EVER = "public, max-age=31536000, immutable"
 _SHA256 = re.compile(SHA256_PATTERN)
@@ -84,6 +88,8 @@ def add_search_routes(app: OpenAPI, searcher: Searcher) -> None:
         )
         return Response(status=204)
 
+    reading_photos = Bulkhead(max(1, searcher.config.threads - 1), PHOTO_PATIENCE_S)
+
     @app.get(
         "/images/<image_id>",
         summary="The thumbnail of a photo; it never changes",
@@ -97,8 +103,9 @@ def add_search_routes(app: OpenAPI, searcher: Searcher) -> None:
         if image_id in request.if_none_match.as_set(include_weak=True):  # "*" says nothing of this photo
             return Response(status=304, headers=headers)
         try:
-            found = searcher.store.get(thumbnail_key(image_id))
-        except (StoreUnavailable, StoreNotWritable) as error:
+            with reading_photos.place():
+                found = searcher.store.get(thumbnail_key(image_id))
+        except (StoreUnavailable, StoreNotWritable, Full) as error:
             log.warning("thumbnail_not_read", error=describe_error(error))
             detail = "image_id: the store of photos does not answer: try again"
             raise ProblemRaised(STORE_UNAVAILABLE, detail, headers={"Retry-After": str(RETRY_AFTER_S)}) from None
