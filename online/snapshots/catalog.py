@@ -98,7 +98,7 @@ class Catalog:
         """What a tile shows of the rows, in their order; attributes as a dict."""
         tiles: list[dict[str, Any]] = self.shown.take(rows).to_pylist()
         for tile in tiles:
-            tile["attributes"] = dict(tile["attributes"] or ())
+            tile["attributes"] = {name: value for name, value in tile["attributes"] or () if value is not None}
         return tiles
 
 

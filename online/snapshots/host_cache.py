@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from filelock import FileLock
 
@@ -25,7 +26,7 @@ from schemas.bundle import WEIGHTS_FILE, model_key
 from schemas.delta import delta_key
 from schemas.errors import Corrupt, ShopLensError, StoreNotWritable
 from schemas.manifest import MANIFEST_FILE, build_key
-from schemas.pointer import POINTER_KEY, Pointer
+from schemas.pointer import POINTER_KEY, Pointer, Served
 
 LOCK_FILE = ".searchers.lock"
 LAST_GOOD_FILE = "last-good.json"
@@ -33,6 +34,14 @@ _SEAL_SUFFIX = ".verified"
 _PARTIAL = ".*.partial"
 _KINDS = ("builds", "models", "deltas")
 _ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+
+
+class Copies(NamedTuple):
+    """Verified folders of what a pointer names."""
+
+    build: Path
+    model: Path
+    delta: Path | None
 
 
 class HostCache:
@@ -67,6 +76,14 @@ class HostCache:
     def delta_folder(self, delta_id: str) -> Path:
         """A verified copy of deltas/<id>/. Hold the lock."""
         return self._sealed("deltas", delta_id, DELTA_FOLDERS.fetch, delta_key)
+
+    def kept(self, served: Served) -> Copies | None:
+        """The verified copies of all that is served, where all are here. Another worker may remove them, so open them
+        at once; no lock is needed."""
+        folders = {kind: self._folder / kind / name for kind, name in _named(served) if name is not None}
+        if not all(_is_intact(folder, _seal_of(folder)) for folder in folders.values()):
+            return None
+        return Copies(folders["builds"], folders["models"], folders.get("deltas"))
 
     def remove_old(self) -> list[str]:
         """Keep the builds and models that were last used, as many deltas of each such build, and no more; open files of
@@ -115,9 +132,7 @@ class HostCache:
         A disk that is full must not keep what is loaded from being served: that it was not noted is logged. Hold the
         lock.
         """
-        for kind, name in zip(
-            _KINDS, (pointer.live.build_id, pointer.live.model_id, pointer.live.delta_id), strict=True
-        ):
+        for kind, name in _named(pointer.live):
             if name is not None:
                 with suppress(OSError):
                     _touch(_seal_of(self._folder / kind / name))
@@ -166,6 +181,10 @@ class HostCache:
                 f"the cache {self._folder} has no room for {kind}/{name}: it takes {_mb(needed)} MB and {_mb(free)} MB "
                 f"are free; free {_mb(needed - free)} MB more, or name another folder (SHOPLENS_CACHE)"
             )
+
+
+def _named(served: Served) -> Iterator[tuple[str, str | None]]:
+    return zip(_KINDS, (served.build_id, served.model_id, served.delta_id), strict=True)
 
 
 def _bytes_of(store: ObjectStore, key: str) -> int:

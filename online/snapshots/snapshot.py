@@ -132,6 +132,13 @@ class SnapshotLoader:
             segment = open_build(build_folder, verify=False)
             delta = self._open_delta(pointer, segment.manifest)
             golden = GoldenQueries.read(build_folder, segment.manifest)
+        return self._make(pointer, model_folder, segment, delta, golden, live)
+
+    def _make(
+        self, pointer: Pointer, model_folder: Path, segment: Segment, delta: Delta | None, golden: GoldenQueries,
+        live: Snapshot | None,
+    ) -> Snapshot:  # fmt: skip
+        """A snapshot of open files, with an encoder: the live one's, where the model is the same."""
         bundle = read_bundle(model_folder)
         check_model(bundle, segment.manifest)
         with self._work_aside():
@@ -156,6 +163,33 @@ class SnapshotLoader:
         """What this host served last, from its own disk if need be; None where there was nothing. Raises as `load`."""
         pointer = self._cache.recall()
         return None if pointer is None else self.load(pointer)
+
+    def load_meanwhile(self, coming: Pointer) -> Snapshot | None:
+        """What this host served before `coming`, where that must be fetched first: opened from its disk at once, also
+        while another worker fetches.
+
+        None where there is nothing to be fetched, or where what is here is not what other hosts may serve still: the
+        generation before. Raises as `load`.
+        """
+        pointer = self._cache.recall()
+        if pointer is None or pointer.generation < coming.generation - 1 or self._cache.kept(coming.live):
+            return None
+        return self._load_kept(pointer)
+
+    def load_kept(self) -> Snapshot | None:
+        """What this host served last, where all of it is on its disk: asks nothing of the store, and waits for nobody.
+        Raises as `load`."""
+        pointer = self._cache.recall()
+        return None if pointer is None else self._load_kept(pointer)
+
+    def _load_kept(self, pointer: Pointer) -> Snapshot | None:
+        copies = self._cache.kept(pointer.live)
+        if copies is None:
+            return None
+        segment = open_build(copies.build, verify=False)
+        delta = None if copies.delta is None else open_delta(copies.delta, segment.manifest, verify=False)
+        golden = GoldenQueries.read(copies.build, segment.manifest)
+        return self._make(pointer, copies.model, segment, delta, golden, None)
 
 
 def check_model(bundle: Bundle, manifest: Manifest) -> None:

@@ -2,7 +2,8 @@
 
 The live snapshot is one attribute. A search reads it once and keeps what it read, so that a swap disturbs nobody.
 A pointer that cannot be loaded leaves the live snapshot alone: one line in the log and a count a try, and longer and
-longer waits, until CURRENT changes. A worker that starts in such a time takes what this host served last.
+longer waits, until CURRENT changes. A worker that starts in such a time takes what this host served last; so does one
+that starts while this host still fetches what CURRENT names.
 """
 
 import random
@@ -10,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 
 from online.snapshots.snapshot import Snapshot, SnapshotLoader
 from online.telemetry.logs import log
@@ -21,6 +23,8 @@ from schemas.pointer import POINTER_KEY, Pointer
 FIRST_WAIT_S = {True: 2.0, False: 30.0}  # by whether the same call may succeed later
 LONGEST_WAIT_S = 600.0
 STOP_WAIT_S = 5.0
+SILENCE_S = 3.0
+"""A store that keeps a starting worker waiting for longer is away: where packets are lost, it never says so itself."""
 
 
 class Look(StrEnum):
@@ -70,7 +74,9 @@ class Watcher:
         self._refusals = 0
         self._next_try_at = 0.0
         self._last_look: Look | None = None
+        self._heard = threading.Event()  # of the store, for the first time
         self._first_look_done = threading.Event()
+        self._swapping = threading.Lock()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -78,7 +84,12 @@ class Watcher:
         """Watch in a thread; return after its first look, or after the given wait."""
         self._thread = threading.Thread(target=self._watch, name="watch-current", daemon=True)
         self._thread.start()
-        self._first_look_done.wait(first_look_wait_s)
+        silence_s = min(SILENCE_S, first_look_wait_s)
+        if self._heard.wait(silence_s):
+            self._first_look_done.wait(first_look_wait_s)
+        else:
+            self._stand_in(self._loader.load_kept)
+            self._first_look_done.wait(first_look_wait_s - silence_s)
 
     def stop(self) -> None:
         self._stopping.set()
@@ -107,20 +118,39 @@ class Watcher:
         if snapshot is not None:
             self._make_live(snapshot, started)
 
+    def _stand_in(self, load: Callable[[], Snapshot | None]) -> None:
+        """A download, or a store that is away, takes as long as it takes; the workers beside a new one serve what was
+        there before."""
+        started = time.perf_counter()
+        try:
+            snapshot = load()
+        except Exception as error:  # removed just now, or damaged: there is CURRENT to come
+            log.warning("no_stand_in", error=type(error).__name__, detail=str(error))
+            return
+        if snapshot is not None:
+            self._make_live(snapshot, started, stands_in=True)
+            self._first_look_done.set()
+
     def _look(self) -> Look:
         try:
             found = self._store.get(POINTER_KEY)
         except Exception as error:  # a watcher that dies would serve old products for ever
+            self._heard.set()
             return self._without_pointer(Look.STORE_UNAVAILABLE, str(error) or repr(error))
+        self._heard.set()
         if found is None:
             return self._without_pointer(Look.NOTHING_PUBLISHED, f"nothing is published in {self._store.uri} yet")
         if found.etag == self._served_etag:
             return Look.UNCHANGED
         if found.etag == self._refused_etag and self._clock() < self._next_try_at:
             return Look.WAITING
-        started, is_swap = time.perf_counter(), self._live.current is not None
+        is_swap = self._live.current is not None
         try:
-            snapshot = self._loader.load(Pointer.from_json(found.data), self._live.current)
+            pointer = Pointer.from_json(found.data)
+            if not is_swap:
+                self._stand_in(partial(self._loader.load_meanwhile, pointer))
+            started = time.perf_counter()
+            snapshot = self._loader.load(pointer, self._live.current)
         except Exception as error:  # whatever it is, the live snapshot goes on serving
             self._refuse(found.etag, error)
             return Look.REFUSED
@@ -130,11 +160,15 @@ class Watcher:
             self._show_delay()
         return Look.SWAPPED
 
-    def _make_live(self, snapshot: Snapshot, started: float) -> None:
-        before = self._live.current
-        self._live.current = snapshot
-        change, took_s = describe_change(before, snapshot), time.perf_counter() - started
-        self._metrics.show_swap(snapshot.pointer, change, took_s)
+    def _make_live(self, snapshot: Snapshot, started: float, *, stands_in: bool = False) -> None:
+        """What only `stands_in` is live only where there is nothing."""
+        with self._swapping:
+            before = self._live.current
+            if stands_in and before is not None:
+                return
+            self._live.current = snapshot
+            change, took_s = describe_change(before, snapshot), time.perf_counter() - started
+            self._metrics.show_swap(snapshot.pointer, change, took_s)
         log.info(
             "snapshot_live",
             change=change,

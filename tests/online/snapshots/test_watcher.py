@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,6 +16,7 @@ from flask_openapi3.openapi import OpenAPI
 from online.config import SearcherConfig
 from online.searcher import Searcher, assemble_searcher
 from online.snapshots.golden import GoldenQueries
+from online.snapshots.host_cache import HostCache
 from online.snapshots.snapshot import SnapshotLoader
 from online.snapshots.watcher import FIRST_WAIT_S, LONGEST_WAIT_S, LiveSnapshot, Look, Watcher
 from online.telemetry.logs import configure_logging
@@ -24,6 +26,7 @@ from schemas.delta import CHANGES_FILE, delta_key
 from schemas.errors import Corrupt, StoreUnavailable
 from schemas.manifest import INDEX_FILE, VECTORS_FILE, build_key
 from schemas.pointer import POINTER_KEY
+from tests.online.running import PATIENCE_S, wait_until
 from tests.online.tiny_shop import (
     COLOURS,
     MODEL_ID,
@@ -291,6 +294,52 @@ def test_a_worker_that_starts_while_the_store_is_gone_serves_the_delta_too(
     store.root.write_text("no folder")
     late = start_worker(config).snapshot()
     assert (late.pointer.generation, late.pointer.live.delta_id, late.products) == (2, delta_id, 4)
+
+
+def test_a_worker_that_starts_while_another_one_fetches_serves_what_the_host_served(
+    config: SearcherConfig, searcher: Searcher, store: FolderStore, tmp_path: Path
+) -> None:
+    put_build(store, tmp_path / "scratch", [*SHOP, CAR], build_id="b2")
+    point_at(store, "b2", 2)
+    late = assemble_searcher(config, lambda folder: MeanColourEncoder())
+    with HostCache(store, config.cache_folder, 2).locked():  # as long as a download takes
+        late.watcher.start(first_look_wait_s=PATIENCE_S)
+        assert late.snapshot().pointer.generation == 1
+    wait_until(lambda: late.snapshot().pointer.generation == 2, "what CURRENT names is served")
+    late.watcher.stop()
+
+
+def test_a_worker_that_starts_while_the_store_keeps_it_waiting_serves_from_disk(
+    config: SearcherConfig, searcher: Searcher, store: FolderStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where packets are lost nothing is refused, and each request takes minutes to fail."""
+    put_build(store, tmp_path / "scratch", [*SHOP, CAR], build_id="b2")
+    point_at(store, "b2", 2)
+    answers, get = threading.Event(), FolderStore.get
+
+    def get_late(self: FolderStore, key: str) -> StoredObject | None:
+        assert answers.wait(PATIENCE_S)
+        return get(self, key)
+
+    monkeypatch.setattr(FolderStore, "get", get_late)
+    monkeypatch.setattr("online.snapshots.watcher.SILENCE_S", 0.05)
+    late = assemble_searcher(config, lambda folder: MeanColourEncoder())
+    late.watcher.start(first_look_wait_s=PATIENCE_S)
+    assert late.snapshot().pointer.generation == 1
+    answers.set()
+    wait_until(lambda: late.snapshot().pointer.generation == 2, "what CURRENT names is served")
+    late.watcher.stop()
+
+
+def test_a_host_that_was_off_for_longer_fetches_first(
+    config: SearcherConfig, searcher: Searcher, store: FolderStore, tmp_path: Path
+) -> None:
+    """What it served then may show products that are deleted everywhere else."""
+    put_build(store, tmp_path / "scratch", [*SHOP, CAR], build_id="b3")
+    coming = point_at(store, "b3", 3)
+    loader = SnapshotLoader(HostCache(store, config.cache_folder, 2), lambda folder: MeanColourEncoder())
+    assert loader.load_meanwhile(coming) is None
+    assert loader.load_meanwhile(replace(coming, generation=2)) is not None
 
 
 def test_what_was_served_from_another_store_is_not_taken(
