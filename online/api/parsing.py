@@ -189,8 +189,9 @@ def _read_form(request: Request, model: type[Model]) -> Model:
     twice = [name for name, values in request.form.lists() if len(values) > 1 and name not in lists]
     if twice:
         raise _wrong_fields([FieldError(field=name[:100], message="given more than once") for name in twice])
-    given: dict[str, Any] = {name: value for name, value in request.form.items() if value.strip()}
-    given |= {name: [value for value in request.form.getlist(name) if value] for name in lists if name in given}
+    given: dict[str, Any] = {name: value for name, value in request.form.items() if name not in lists and value.strip()}
+    several = {name: [value for value in request.form.getlist(name) if value.strip()] for name in lists}
+    given |= {name: values for name, values in several.items() if values}
     given |= {name: _read_part(name, given[name], part) for name, part in OBJECT_PARTS.items() if name in given}
     try:
         return model.model_validate(given)

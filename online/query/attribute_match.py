@@ -49,7 +49,7 @@ def match_traits(catalog: Catalog, rows: Int64, model: int) -> Float32 | None:
     coded = [column.codes for column in (columns.category, columns.brand, columns.colour)]
     same = [codes[rows] == codes[model] for codes in coded if codes[model] != NO_VALUE]
     attributes = catalog.tiles(np.array([model]))[0]["attributes"]
-    same += [columns.attributes[name].has_value(rows, value) for name, value in attributes.items() if value is not None]
+    same += [columns.attributes[name].has_value(rows, value) for name, value in attributes.items()]
     return np.mean(same, axis=0, dtype=np.float32) if same else None
 
 

@@ -1,8 +1,9 @@
 """The fields that requests are made of: their bounds, and how they look in the OpenAPI document."""
 
+import unicodedata
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
 
 RESULTS_MAX = 100
 RESULTS_DEFAULT = 20
@@ -17,8 +18,24 @@ ATTRIBUTE_FACETS_MAX = 8
 SHA256_PATTERN = "^[0-9a-f]{64}$"
 REQUEST_ID_PATTERN = "^[A-Za-z0-9._-]{1,64}$"
 
-ShortText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
+OUTER_BLANKS = " \t\r\n\x0b\x0c\u00a0\u200b\ufeff"
+"""What ingest takes off both ends of a shop's texts (spark_jobs.catalog.text)."""
+
+
+def _as_kept(value: object) -> object:
+    """Text as ingest keeps a shop's own, so that the shop can ask with what its tables hold: trimmed, and in NFC."""
+    return unicodedata.normalize("NFC", value.strip(OUTER_BLANKS)) if isinstance(value, str) else value
+
+
+ShortText = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500), BeforeValidator(_as_kept)
+]
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+ProductId = Annotated[Identifier, BeforeValidator(_as_kept)]
+Word = Annotated[str, StringConstraints(min_length=1, max_length=1024), BeforeValidator(_as_kept)]
+"""A value of a product; as long as ingest takes it."""
+
+Currency = Annotated[Word, AfterValidator(str.upper)]
 FacetName = Annotated[
     str,
     StringConstraints(pattern=r"^(category|brand|colour|in_stock|price|attributes|attributes\..+)$", max_length=256),
@@ -49,7 +66,7 @@ PhotoLinks = Annotated[
 PhotoWeights = Annotated[
     list[Annotated[float, Field(gt=0, le=1_000, allow_inf_nan=False)]], Field(min_length=1, max_length=PHOTOS_MAX)
 ]
-Products = Annotated[list[Identifier], Field(min_length=1, max_length=LIKED_MAX)]
+Products = Annotated[list[ProductId], Field(min_length=1, max_length=LIKED_MAX)]
 Files = Annotated[
     list[str],
     WithJsonSchema(

@@ -4,13 +4,13 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from schemas.api.fields import Identifier
+from schemas.api.fields import Currency, Identifier, Word
 
 FILTER_VALUES_MAX = 100
 FILTER_ATTRIBUTES_MAX = 20
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
-Words = Annotated[list[Identifier], Field(min_length=1, max_length=FILTER_VALUES_MAX)]
+Words = Annotated[list[Word], Field(min_length=1, max_length=FILTER_VALUES_MAX)]
 Numbers = Annotated[list[Number], Field(min_length=1, max_length=FILTER_VALUES_MAX)]
 
 
@@ -28,9 +28,9 @@ class Condition(BaseModel):
 
 
 class WordMatch(Condition):
-    """Words are compared as the shop writes them, letter by letter."""
+    """Words are compared as the shop writes them, letter by letter; outer blanks do not count."""
 
-    equals: Identifier | None = None
+    equals: Word | None = None
     in_: Words | None = Field(None, alias="in", description="one of these")
 
 
@@ -64,7 +64,7 @@ class WordFilter(WordMatch):
 
 class PriceFilter(NumberMatch):
     not_: NumberMatch | None = Field(None, alias="not", description="what it must not be")
-    currency: Identifier | None = Field(None, description="ISO 4217; without it the number is compared in any currency")
+    currency: Currency | None = Field(None, description="ISO 4217; without it the number is compared in any currency")
 
 
 class AttributeFilter(AttributeMatch):

@@ -19,6 +19,7 @@ from schemas.api.fields import (
     Identifier,
     PhotoLinks,
     PhotoWeights,
+    ProductId,
     Products,
     ShortText,
     parse_box,
@@ -71,7 +72,7 @@ class SearchRequest(BaseModel):
     )
     negative_text: ShortText | None = Field(None, description="words to stay away from")
     negative_image_base64: Base64Photos | None = Field(None, description="photos to stay away from, as base64")
-    product_id: Identifier | None = Field(None, description="more like this product; its own variants are left out")
+    product_id: ProductId | None = Field(None, description="more like this product; its own variants are left out")
     liked: Products | None = Field(None, description="products to come closer to")
     disliked: Products | None = Field(None, description="products to stay away from; they are left out")
     filters: Filters | None = Field(None, description="what a product must be to be found (in a form: JSON)")
@@ -133,7 +134,7 @@ class ClickRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     request_id: str = Field(pattern=REQUEST_ID_PATTERN, description="of the answer that showed the product")
-    product_id: Identifier
+    product_id: ProductId
     position: int = Field(ge=0, lt=10_000, description="of the tile, counted from 0")
     action: Literal["click", "cart", "purchase"] = "click"
     user_id: Identifier | None = Field(None, description="kept only as a keyed hash")

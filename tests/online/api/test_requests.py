@@ -137,6 +137,14 @@ def test_a_field_given_twice_is_named(client: FlaskClient) -> None:
     assert fields_of(client.post("/search", data={"text": "red", "k": ["1", "2"]})) == ["k"]
 
 
+@pytest.mark.parametrize("first", ["", " "])
+def test_a_list_of_a_form_whose_first_field_was_left_empty_is_read(client: FlaskClient, first: str) -> None:
+    form = {"liked": [first, "sock-green"], "facets": [first, "brand"]}
+    answer = client.post("/search", data=form)
+    assert answer.status_code == 200, answer.text
+    assert [facet["field"] for facet in answer.get_json()["facets"]] == ["brand"]
+
+
 @pytest.mark.parametrize("filename", ["", '; filename="photo.png"'])
 @pytest.mark.parametrize("path", ["/search", "/click"])
 def test_a_part_of_a_form_without_a_name_is_refused(client: FlaskClient, path: str, filename: str) -> None:

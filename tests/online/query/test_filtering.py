@@ -1,5 +1,6 @@
 """Filters against plain Python over the same rows."""
 
+from contextlib import nullcontext
 from typing import Any
 
 import pyarrow as pa
@@ -23,6 +24,8 @@ ROWS: list[dict[str, Any]] = [
     {"category": None, "brand": "Nord", "colour": "red", "price": 5.0, "currency": "EUR", "in_stock": True,
      "attributes": {}},
 ]  # fmt: skip
+
+INGESTED_MAX_CHARACTERS = 1024  # spark_jobs.catalog.rows, which needs Spark
 
 
 def columns() -> ItemColumns:
@@ -50,6 +53,8 @@ def passing(filters: dict[str, Any]) -> list[int]:
         ({"category": {"in": ["shoes", "dress"]}}, [0, 1, 2]),
         ({"category": {"not": {"equals": "dress"}}}, [2, 3]),
         ({"category": {"equals": "Dress"}}, []),
+        ({"category": {"equals": " dress\u00a0"}}, [0, 1]),
+        ({"brand": {"in": ["Nord\ufeff"]}}, [0, 3]),
         ({"category": {"equals": "dress", "in": ["shoes"]}}, []),
         ({"colour": {"not": {"in": ["red", "green"]}}}, [1, 2]),
         ({"brand": {"in": ["Nord", "Sud"], "not": {"equals": "Sud"}}}, [0, 3]),
@@ -60,6 +65,7 @@ def passing(filters: dict[str, Any]) -> list[int]:
         ({"price": {"in": [5, 35]}}, [1, 3]),
         ({"price": {"currency": "EUR"}}, [0, 3]),
         ({"price": {"min": 6, "currency": "USD"}}, [1]),
+        ({"price": {"currency": "usd "}}, [1]),
         ({"in_stock": True}, [0, 3]),
         ({"in_stock": False}, [1]),
         ({"attributes": {"size": {"equals": "M"}}}, [0]),
@@ -90,6 +96,19 @@ def test_filters_on_words_agree_with_plain_python(asked: dict[str, tuple[list[st
     assert passing(filters) == expected
 
 
+def test_a_word_is_found_however_its_accents_are_written() -> None:
+    cafe = conform_items(pa.table({"product_id": ["1"], "brand": ["Caf\u00e9"]}))  # composed, as ingest keeps it
+    asked = Filters.model_validate({"brand": {"equals": "Cafe\u0301"}}, strict=True)
+    assert rows_that_pass(ItemColumns.of(cafe), asked) == [True]
+
+
+def test_a_word_may_be_as_long_as_ingest_takes_it() -> None:
+    for length, taken in ((INGESTED_MAX_CHARACTERS, True), (INGESTED_MAX_CHARACTERS + 1, False)):
+        asked = {"attributes": {"care": {"in": ["x" * length]}}}
+        with nullcontext() if taken else pytest.raises(ValidationError):
+            Filters.model_validate(asked, strict=True)
+
+
 @pytest.mark.parametrize(
     ("filters", "field"),
     [
@@ -99,6 +118,7 @@ def test_filters_on_words_agree_with_plain_python(asked: dict[str, tuple[list[st
         ({"category": {"equals": None}}, "category"),
         ({"category": {"in": []}}, "category.in"),
         ({"category": {"in": [""]}}, "category.in.0"),
+        ({"category": {"in": [" "]}}, "category.in.0"),
         ({"category": {"equals": 7}}, "category.equals"),
         ({"category": {"is": "dress"}}, "category.is"),
         ({"category": {"not": {"not": {"equals": "x"}}}}, "category.not.not"),

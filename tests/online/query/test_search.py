@@ -178,3 +178,26 @@ def test_only_products_that_pass_the_filters_are_found(
     assert sorted(result["group_id"] for result in results) == sorted(groups)
     form = {**asked, "filters": json.dumps(filters)}
     assert client.post("/search", data=form).get_json()["results"] == results
+
+
+def test_an_attribute_without_a_value_is_not_shown(
+    client: FlaskClient, store: FolderStore, searcher: Searcher, tmp_path: Path
+) -> None:
+    put_build(
+        store,
+        tmp_path,
+        [Item("sock", COLOURS["green"], None, {"attributes": {"size": None, "material": "wool"}})],
+        build_id="b2",
+    )
+    point_at(store, "b2", generation=2)
+    searcher.watcher.look()
+    question = {"text": "green wool", "facets": ["attributes"]}
+    answer = client.post("/search", json=question).get_json()
+    assert answer["results"][0]["attributes"] == {"material": "wool"}
+    assert [facet["field"] for facet in answer["facets"]] == ["attributes.material"]
+
+
+def test_a_product_is_named_as_the_shop_writes_it(client: FlaskClient) -> None:
+    """Text columns of fixed width come with blanks, which ingest takes off."""
+    plain = client.post("/search", json={"product_id": "sock-green"})
+    assert found(client.post("/search", json={"product_id": "sock-green   "})) == found(plain)
