@@ -4,7 +4,8 @@ import "./shop-lens.js";
 
 const lens = document.querySelector("shop-lens");
 const served = document.getElementById("served");
-const asked = new Map(); // history keeps a number; questions with their photos stay in this page
+const asked = new Map(); // history keeps a name; questions with their photos stay in this page
+const visit = Date.now(); // so that no name is one of before a reload
 
 // --- history --------------------------------------------------------------------------------------------------------
 
@@ -17,14 +18,14 @@ function addressOf(question) {
 }
 
 lens.addEventListener("search-asked", ({ detail: { question, refines } }) => {
-  const number = refines && history.state?.number ? history.state.number : asked.size + 1;
-  asked.set(number, question);
-  if (refines && history.state?.number) history.replaceState({ number }, "", addressOf(question));
-  else history.pushState({ number }, "", addressOf(question));
+  const name = refines && history.state?.name ? history.state.name : `${visit}.${asked.size + 1}`;
+  asked.set(name, question);
+  if (refines && history.state?.name) history.replaceState({ name }, "", addressOf(question));
+  else history.pushState({ name }, "", addressOf(question));
 });
 
 function resume() {
-  const question = asked.get(history.state?.number);
+  const question = asked.get(history.state?.name);
   const parameters = new URLSearchParams(location.search);
   if (question) {
     lens.ask(question, { silent: true });

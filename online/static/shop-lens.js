@@ -28,6 +28,8 @@ export class ShopLens extends HTMLElement {
 
   #question = NO_QUESTION;
   #running = null;
+  #unanswered = null; // { cursor } of the page that is being fetched
+  #taken = null; // the file that was chosen last
   #answer = null; // the newest page
   #shown = []; // { result, uri, requestId, position } of all pages
   #explains = false;
@@ -55,6 +57,7 @@ export class ShopLens extends HTMLElement {
       this.wide = wide;
     });
     this.resizes.observe(this);
+    if (this.#unanswered) this.#fetchPage(this.#unanswered.cursor); // a host page moved the element meanwhile
   }
 
   disconnectedCallback() {
@@ -80,7 +83,9 @@ export class ShopLens extends HTMLElement {
 
   /** Search for a photo (a File or Blob), together with the words in the field. */
   async takePhoto(file) {
+    this.#taken = file;
     const photo = await readPhoto(file);
+    if (this.#taken !== file) return; // a large photo takes longer to read than the one that was chosen after it
     await this.ask(startAnew(this.#question, { photo, text: this.form.text }));
   }
 
@@ -102,6 +107,7 @@ export class ShopLens extends HTMLElement {
     this.form.text = question.text;
     this.query.show(question, question.product?.uri ? this.searcher.photo(question.product) : null);
     if (!asksSomething(question)) {
+      this.#unanswered = null;
       this.#showNothing();
       return;
     }
@@ -111,6 +117,7 @@ export class ShopLens extends HTMLElement {
 
   /** Back to the start. */
   reset() {
+    this.#taken = null;
     return this.ask(change(NO_QUESTION, { imageWeight: this.#question.imageWeight }), { silent: true });
   }
 
@@ -118,6 +125,7 @@ export class ShopLens extends HTMLElement {
 
   async #fetchPage(cursor) {
     const mine = (this.#running = new AbortController());
+    this.#unanswered = { cursor };
     const options = { k: Number(this.getAttribute("k")) || 24, facets: FACETS, explain: this.#explains };
     const { facets: _, ...pageOptions } = options;
     const searcher = this.searcher;
@@ -128,11 +136,13 @@ export class ShopLens extends HTMLElement {
         : bodyOf(this.#question, options);
       const answer = await searcher.search(body, mine.signal);
       if (mine.signal.aborted) return;
+      this.#unanswered = null;
       this.#busy(false);
       this.#showPage(answer, searcher, cursor !== null);
       this.#tell("search-answered", answer);
     } catch (error) {
       if (mine.signal.aborted) return;
+      this.#unanswered = null;
       this.#busy(false);
       if (!(error instanceof Problem)) throw error;
       this.#showTrouble(error, searcher, cursor);
@@ -304,9 +314,11 @@ export class ShopLens extends HTMLElement {
       el("div", { className: "found" }, line, this.trouble, this.notice, this.plan, this.grid, this.more));
   }
 
-  /** Take the photo of a paste event of the page, if it has one. */
+  /** Take the photo of a paste event of the page, if it has one. Office programs add a picture to copied words: those
+   * that go into a field stay words. */
   takePaste(event) {
     if (event.defaultPrevented || !photoAmong(event.clipboardData?.files)) return;
+    if (event.clipboardData.types.includes("text/plain") && event.composedPath()[0].matches?.("input, textarea")) return;
     event.preventDefault();
     this.#takeFiles(event.clipboardData.files);
   }

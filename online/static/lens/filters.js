@@ -12,6 +12,7 @@ export class FilterPanel {
     this.filters = {};
     this.known = new Map(); // field → what could be chosen before anything of it was chosen
     this.opened = new Set(); // fields whose long list is shown whole
+    this.currency = null; // that prices are given in, once one was chosen
     this.groups = el("div", { className: "groups" });
     this.clear = el("button", { type: "button", className: "quiet", textContent: "Clear all filters", on: { click: () => this.#clear() } });
     this.summary = el("summary", { textContent: "Filters" });
@@ -27,6 +28,7 @@ export class FilterPanel {
   /** After the first page of an answer: its counts, and the filters that it was asked with. */
   show(filters, answer) {
     this.filters = filters;
+    this.answer = answer;
     for (const facet of answer.facets) {
       if (!(facet.field in filters) || !this.known.has(facet.field)) this.known.set(facet.field, facet);
     }
@@ -92,7 +94,7 @@ export class FilterPanel {
   #prices(ranges) {
     const chosen = this.filters.price || {};
     if (!ranges.length) return null;
-    const range = ranges.find(({ currency }) => currency === chosen.currency) || ranges[0];
+    const range = ranges.find(({ currency }) => currency === (chosen.currency || this.currency)) || ranges[0];
     const currencies = ranges.map(({ currency }) => currency).filter(Boolean);
     const currency = el("select", { "aria-label": "Currency" }, currencies.map((name) => el("option", { textContent: name, value: name, selected: name === range.currency })));
     const bound = (name, label, placeholder) => {
@@ -110,7 +112,13 @@ export class FilterPanel {
       const name = currencies.length ? currency.value : null;
       this.#choose("price", Object.keys(numbers).length ? { ...numbers, ...(name ? { currency: name } : {}) } : null);
     };
-    [low, high, currency].forEach((input) => input.addEventListener("change", tell));
+    currency.dataset.filter = "price.currency";
+    currency.addEventListener("change", () => {
+      this.currency = currency.value;
+      if (low.value || high.value) tell();
+      else this.show(this.filters, this.answer); // no filter yet: only other ends to choose between
+    });
+    [low, high].forEach((input) => input.addEventListener("change", tell));
     const unit = currencies.length > 1 ? currency : el("span", { className: "unit", textContent: range.currency || "" });
     return el("fieldset", {}, el("legend", { textContent: "Price" }), el("div", { className: "prices" }, low, el("span", { textContent: "to" }), high, unit), wrong);
   }

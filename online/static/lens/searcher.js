@@ -16,6 +16,8 @@ export class Problem extends Error {
   }
 }
 
+const unreachable = () => new Problem({ title: "The searcher cannot be reached", detail: "Check the connection, then try again." });
+
 export class Searcher {
   /** `endpoint`: where /search is, an absolute URL; `apiKey`: empty where none is needed. */
   constructor(endpoint, apiKey = "") {
@@ -28,6 +30,7 @@ export class Searcher {
     const answer = await this.#post("search", body, { signal });
     const found = await answer.json().catch(() => null);
     if (answer.ok && found) return found;
+    if (answer.ok) throw unreachable(); // the answer was cut short
     const retryAfterS = Number(answer.headers.get("Retry-After")) || null;
     throw new Problem(found?.title ? found : { title: `The searcher answered ${answer.status}`, status: answer.status }, retryAfterS);
   }
@@ -52,7 +55,7 @@ export class Searcher {
       });
     } catch (error) {
       if (error.name === "AbortError") throw error;
-      throw new Problem({ title: "The searcher cannot be reached", detail: "Check the connection, then try again." });
+      throw unreachable();
     }
   }
 }

@@ -25,6 +25,7 @@ button { cursor: pointer; }
 button, label, summary { -webkit-tap-highlight-color: transparent; }
 button:disabled { opacity: .6; cursor: default; }
 p { margin: 0; }
+.status, .summary, .title, .facts, .chip span, .choice span, h2, dd { unicode-bidi: plaintext; } /* as they are written: left to right or right to left */
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; border-radius: 8px; }
 .visually-hidden { position: absolute; width: 1px; height: 1px; margin: -1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 .icon { width: 1.25em; height: 1.25em; flex: none; }
@@ -91,7 +92,9 @@ legend { padding: 0; margin-bottom: .25rem; font-weight: 600; font-size: .9rem; 
 .choice input { width: 1.1rem; height: 1.1rem; margin: 0; accent-color: var(--accent); flex: none; }
 .choice span:nth-child(2) { overflow-wrap: anywhere; }
 .choice .count { margin-left: auto; color: var(--quiet); font-size: .85rem; font-variant-numeric: tabular-nums; }
-.prices { display: flex; align-items: center; gap: .4rem; font-size: .9rem; }
+.prices { display: flex; flex-wrap: wrap; align-items: center; gap: .4rem; font-size: .9rem; }
+.prices input { flex: 1 1 3rem; }
+.prices select { flex: 1 0 100%; }
 .prices input, .prices select { min-width: 0; width: 100%; padding: .35rem .5rem; border: 1px solid var(--edge); border-radius: 8px; background: var(--ground); }
 .prices input::placeholder { color: var(--quiet); opacity: 1; }
 .unit { color: var(--quiet); }
@@ -124,7 +127,7 @@ dd { margin: 0; overflow-wrap: anywhere; }
 .frame { display: block; aspect-ratio: 5 / 6; background: var(--frame); }
 .tile img { width: 100%; height: 100%; object-fit: cover; display: block; }
 img.missing { visibility: hidden; }
-.title { display: block; padding: .7rem .9rem 0; font-weight: 600; overflow-wrap: anywhere; }
+.title { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 3; overflow: hidden; margin: .7rem .9rem 0; font-weight: 600; overflow-wrap: anywhere; }
 .facts { display: block; padding: .1rem .9rem 0; font-size: .88rem; color: var(--quiet); }
 .cost { display: flex; flex-wrap: wrap; align-items: baseline; gap: .2rem .6rem; margin-block: auto 0; min-height: 1.45rem; }
 .price { font-weight: 700; }
@@ -150,7 +153,8 @@ dialog::backdrop { background: rgb(0 0 0 / 50%); }
 .details dl { display: grid; grid-template-columns: auto minmax(0, 1fr); gap: .25rem .9rem; margin: .8rem 0 1.2rem; }
 .details dt::first-letter { text-transform: uppercase; }
 .why:not(:empty) { margin-bottom: 1rem; }
-.close { position: absolute; top: .8rem; right: .8rem; background: var(--card); }
+dialog form { position: sticky; top: 0; z-index: 1; height: 0; } /* in sight, however long the product's text is */
+.close { position: absolute; top: -.45rem; right: -.45rem; background: var(--card); }
 
 .welcome ::slotted(*) { display: block; }
 .veil { position: fixed; inset: 0; z-index: 10; display: grid; place-items: center; pointer-events: none; background: rgb(15 118 110 / 88%); color: #fff; font-size: 1.6rem; font-weight: 700; }
@@ -161,7 +165,8 @@ dialog::backdrop { background: rgb(0 0 0 / 50%); }
   .bar .go { padding-inline: 1rem; }
   .grid { grid-template-columns: repeat(2, minmax(0, 1fr)); gap: .7rem; }
   .tile > :not(.open) { margin-inline: .6rem; }
-  .title, .facts { padding-inline: .6rem; }
+  .title { margin-inline: .6rem; }
+  .facts { padding-inline: .6rem; }
   .tile .similar { padding-inline: .3rem; font-size: .85rem; }
   .taste .round { width: 2.25rem; height: 2.25rem; }
   .query:has(.stage:not([hidden])) { flex-direction: column; align-items: stretch; }
