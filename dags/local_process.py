@@ -1,12 +1,15 @@
 """A job as a process on this machine: its output line by line, its whole family ended when the task is."""
 
+import ctypes
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 GRACE_SECONDS = 20
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class LocalProcess:
@@ -32,7 +35,7 @@ class LocalProcess:
         last_line = verdict = ""
         self._process = subprocess.Popen(
             command, cwd=folder, env=dict(environment), text=True, errors="replace", start_new_session=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=_end_with_caller(),
         )  # fmt: skip
         if self._is_stopped:  # while it was starting
             self.stop()
@@ -62,6 +65,24 @@ def job_environment(inherited: Mapping[str, str], own: Mapping[str, str]) -> dic
         name: value for name, value in inherited.items() if not name.startswith(("AIRFLOW_", "_AIRFLOW_", "PYTHON"))
     }
     return kept | {"PYTHONUNBUFFERED": "1"} | dict(own)
+
+
+def _end_with_caller() -> Callable[[], None] | None:
+    """What a new process does first, so that it ends when the one that calls this does, even of SIGKILL; None but on Linux.
+
+    The scheduler tries such a task again, and two drivers would write to the same tables. A JVM ends when its driver does.
+    Source: prctl(2), PR_SET_PDEATHSIG.
+    """
+    if sys.platform != "linux":
+        return None
+    caller, prctl = os.getpid(), ctypes.CDLL(None).prctl
+
+    def bind() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != caller:  # it ended before it could be bound to
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return bind
 
 
 def _signal_group(leader: int, number: signal.Signals) -> None:

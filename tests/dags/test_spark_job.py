@@ -1,5 +1,7 @@
 import json
 import os
+import subprocess
+import sys
 import threading
 import time
 from datetime import UTC, datetime
@@ -13,6 +15,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from dags.spark_job import SparkJobOperator, argument_list, catalog_of, interval_of, read_deployment
 
+ROOT = Path(__file__).resolve().parents[2]
 TRIGGERED = datetime(2026, 1, 31, 9, 30, 15, 250_000, tzinfo=UTC)
 
 
@@ -110,6 +113,25 @@ def test_a_killed_task_leaves_no_process_of_its_job(tmp_path: Path, monkeypatch:
     while any(is_running(pid) for pid in family) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert [pid for pid in family if is_running(pid)] == []
+
+
+def test_a_job_ends_with_a_task_that_had_no_time_to_stop_it(tmp_path: Path) -> None:
+    ready = tmp_path / "ready"
+    os.mkfifo(ready)
+    code = (
+        "import sys; from dags.local_process import LocalProcess\n"
+        "LocalProcess().run(sys.argv[1:], folder=None, environment={}, on_line=print, verdict_prefix='')"
+    )
+    job = interpreter(tmp_path, f"echo $$ > {ready}; exec /bin/sleep 1000")
+    task = subprocess.Popen([sys.executable, "-c", code, str(job)], cwd=ROOT)
+    pid = int(ready.read_text())
+    assert is_running(pid)
+    task.kill()
+    task.wait()
+    deadline = time.monotonic() + 30
+    while is_running(pid) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not is_running(pid)
 
 
 def is_running(pid: int) -> bool:
