@@ -6,7 +6,7 @@
 | task | does | pool |
 |---|---|---|
 | apply | `apply_changes`: takes the hour's changes, fetches and embeds new photos, writes a delta for every base that CURRENT names, asks the gate, moves CURRENT; six jobs in one Spark application | `lake_catalog` |
-| rebuild_wanted | goes on only where the delta has passed a tenth of its base, and no `catalog_nightly` runs or waits | |
+| rebuild_wanted | goes on only where the delta has passed a tenth of its base, publishing is not on hold, and no `catalog_nightly` runs or waits | |
 | rebuild | triggers `catalog_nightly` with `mode` nothing: a new base from the tables as they are | |
 
 Each of the six jobs leaves a receipt at `runs/catalog_hourly/<interval end>/<job>.json`. Settings are those of
@@ -16,6 +16,8 @@ for `fetch_images` and the other jobs hold here too.
 
 An hour in which no table changed publishes nothing and reads nothing. Prices and stock reach searchers without a vector
 being read. Before the first nightly run the rows land, and the task ends well saying that the nightly run comes first.
+After `model` was changed photos are still embedded with the models of the bases that CURRENT names, and with the new one
+from the night on that begins with it.
 
 **Missed hours are caught up** one after another: each holds changes that no later one repeats. So tell the scheduler,
 before the DAG is unpaused, which hour is the first: `SHOPLENS_HOURLY_SINCE=2026-11-21T02:00:00+00:00` in the environment

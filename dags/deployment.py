@@ -13,7 +13,8 @@ backend, or from the environment (AIRFLOW_VAR_SHOPLENS).
       "model": "models/default-1a2b",        bundle folder, or a model id in the store
       "submit": "local",                     local: a process on the worker; emr: a step on a cluster
       "arguments": {"fetch_images": ["--per-host-at-once", "8"]},    more of them, by job
-      "environment": {"OMP_NUM_THREADS": "2"},                       for the job's process
+      "environment": {"OMP_NUM_THREADS": "2"},                       for the job's process; the worker itself, which reads
+                                             receipts in the store, has its own
 
       "python": "/opt/shoplens/bin/python",  submit local: the pipeline environment's interpreter
       "project": "/opt/shoplens",            submit local: where jobs start (default: as the worker)

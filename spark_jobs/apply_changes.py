@@ -6,7 +6,10 @@ one after another in one session; each leaves its own receipt under the DAG's na
     --with fetch_images=--per-host-at-once --with fetch_images=8
 
 A job that fails ends the hour with its exit code. Before the first publish the rows land, and the rest is left to
-catalog_nightly. Where a delta has grown past a tenth of its base, the receipt says `wants_rebuild`.
+catalog_nightly. Where a delta has grown past a tenth of its base, the receipt says `wants_rebuild`; not while publishing
+is on hold, for no new base could go live.
+
+Photos are embedded with the models of the bases that CURRENT names, and with --model once a night has begun with it.
 """
 
 import argparse
@@ -17,25 +20,67 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from schemas.errors import Misconfigured
+from retrieval.publishing.pointer import named_bases, read_pointer
+from schemas.errors import Misconfigured, ModelUnavailable
 from schemas.receipts import Receipt
+from schemas.tables import embeddings
 from spark_jobs import build_delta, embed_images, evaluate_delta, fetch_images, ingest_catalog, publish_deltas
+from spark_jobs.lake.tables import Lake
 from spark_jobs.running.job import JobContext, job_parser, run_job
 from spark_jobs.running.session import open_session
 
 JOB = "apply_changes"
 
+log = logging.getLogger("shoplens")
+
+
+def embed_photos(context: JobContext, arguments: argparse.Namespace) -> Receipt:
+    """Vectors of every model that a base of CURRENT is of; the receipt is that of the live base's model.
+
+    The first photos of a new model are a night's work, and no base of it is there to take them. Once that night has them,
+    the hours add theirs: its base would else go live without what is new since.
+    """
+    found = read_pointer(context.store)
+    if found is None:
+        return embed_images.embed_images(context, arguments)
+    models = {served.model_id: None for served in named_bases(found[0])}
+    wanted = embed_images.find_model(context, arguments.model).model_id
+    if wanted not in models and has_vectors(context, wanted):
+        models[wanted] = None
+    live, *others = models
+    receipt = embed_with(live, context, arguments)
+    for model_id in others:
+        try:
+            other = embed_with(model_id, context, arguments)
+        except ModelUnavailable as error:  # of a base kept for a rollback: it must not keep the live one from its delta
+            log.warning("no photo is embedded with %s: %s", model_id, error)
+            continue
+        receipt = replace(
+            receipt,
+            counts={name: count + other.counts[name] for name, count in receipt.counts.items()},
+            table_versions=receipt.table_versions | other.table_versions,
+        )
+    return receipt
+
+
+def embed_with(model_id: str, context: JobContext, arguments: argparse.Namespace) -> Receipt:
+    return embed_images.embed_images(context, argparse.Namespace(**{**vars(arguments), "model": model_id}))
+
+
+def has_vectors(context: JobContext, model_id: str) -> bool:
+    lake, table = Lake(open_session(JOB, s3=context.uses_s3), context.lake), embeddings(model_id)
+    return lake.exists(table) and lake.version(table) > 0  # version 0 made it, empty
+
+
 Body = Callable[[JobContext, argparse.Namespace], Receipt]
 STEPS: Mapping[str, tuple[Callable[[], argparse.ArgumentParser], Body]] = {
     ingest_catalog.JOB: (ingest_catalog.parser, ingest_catalog.ingest_interval),
     fetch_images.JOB: (fetch_images.fetch_parser, fetch_images.fetch_images),
-    embed_images.JOB: (embed_images.embed_parser, embed_images.embed_images),
+    embed_images.JOB: (embed_images.embed_parser, embed_photos),
     build_delta.JOB: (build_delta.parser, build_delta.build_delta),
     evaluate_delta.JOB: (evaluate_delta.parser, evaluate_delta.evaluate),
     publish_deltas.JOB: (publish_deltas.parser, publish_deltas.publish),
 }
-
-log = logging.getLogger("shoplens")
 
 
 def apply_changes(context: JobContext, arguments: argparse.Namespace) -> Receipt:
@@ -53,7 +98,10 @@ def apply_changes(context: JobContext, arguments: argparse.Namespace) -> Receipt
             path: version for receipt in receipts.values() for path, version in receipt.table_versions.items()
         },
         figures={f"{step}_seconds": receipt.figures["seconds"] for step, receipt in receipts.items()},
-        facts={**published.facts, "wants_rebuild": bool(built.facts.get("wants_rebuild"))},
+        facts={
+            **published.facts,
+            "wants_rebuild": bool(built.facts.get("wants_rebuild")) and "held" not in published.facts,
+        },
     )
 
 

@@ -18,6 +18,7 @@ from schemas.delta import delta_key
 from schemas.errors import BadData, MissingReceipt
 from schemas.pointer import Pointer, Served
 from schemas.receipts import Receipt
+from schemas.tables import embeddings
 from spark_jobs.build_index import read_pins
 from spark_jobs.index_delta.make import DeltaMaker, Deltas
 from spark_jobs.index_delta.verdict import evaluate_delta
@@ -95,10 +96,10 @@ def _pinned_versions(context: JobContext, pointer: Pointer, *, by_hand: bool) ->
         if not by_hand:
             raise
         return pointer.source_versions
-    if pinned.model_id != pointer.live.model_id:
+    if embeddings(pointer.live.model_id).path not in pinned.versions:
         log.warning(
-            "photos are embedded with %s, but the live base is of %s: new photos are found once a base of that model "
-            "is published", pinned.model_id, pointer.live.model_id,
+            "photos are embedded with %s, but the live base is of %s: new ones are found from the next hour on",
+            pinned.model_id, pointer.live.model_id,
         )  # fmt: skip
     return pinned.versions
 

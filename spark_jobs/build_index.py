@@ -17,10 +17,11 @@ from pyspark.sql import DataFrame
 from retrieval.encoders.bundles import default_cache_folder, fetch_bundle, read_bundle
 from retrieval.encoders.onnx import OnnxEncoder
 from retrieval.folders.kinds import BUILD_FOLDERS
+from retrieval.publishing.coverage import EMBEDDINGS
 from schemas.errors import Corrupt, EncoderMismatch
 from schemas.manifest import INDEX_FILE, Manifest, build_key
 from schemas.receipts import Receipt
-from schemas.tables import IMAGE_FETCHES, IMAGES, PRODUCT_IMAGES, PRODUCTS, embeddings
+from schemas.tables import IMAGE_FETCHES, IMAGES, PRODUCT_IMAGES, PRODUCTS
 from spark_jobs.index_build.assemble import EncodeTexts, Lineage, fill_folder, finish_build, make_parameters
 from spark_jobs.index_build.distributed import fill_build
 from spark_jobs.index_build.parameters import KINDS, BuildParameters
@@ -52,7 +53,7 @@ _SETTINGS = {"spark.sql.execution.arrow.maxRecordsPerBatch": "4096"}
 
 @dataclass(frozen=True)
 class Pinned:
-    """What the earlier jobs of this run left: Delta versions by table, and the model."""
+    """What the earlier jobs of this run left: Delta versions by table, those of all models' vectors, and the run's model."""
 
     versions: dict[str, int]
     model_id: str
@@ -64,10 +65,14 @@ def read_pins(context: JobContext) -> Pinned:
     """Raises MissingReceipt where an earlier job did not finish, BadData where its receipt does not name the model."""
     receipts = {job: context.receipt_of(job) for job in SOURCE_JOBS}
     model_id = str(receipts["embed_images"].fact("model_id"))
-    named = (PRODUCTS.path, PRODUCT_IMAGES.path, IMAGE_FETCHES.path, IMAGES.path, embeddings(model_id).path)
+    named = (PRODUCTS.path, PRODUCT_IMAGES.path, IMAGE_FETCHES.path, IMAGES.path)
     found: dict[str, int] = {}
     for receipt in receipts.values():
-        found |= {path: version for path, version in receipt.table_versions.items() if path in named}
+        found |= {
+            path: version
+            for path, version in receipt.table_versions.items()
+            if path in named or path.startswith(EMBEDDINGS)
+        }
     return Pinned(
         versions=found,
         model_id=model_id,
