@@ -95,6 +95,8 @@ def open_store(uri: str) -> ObjectStore:
     on_s3 = parts.scheme in ("s3", "s3a")
     if not uri.strip() or (on_s3 and not parts.netloc) or ("://" in uri and not on_s3 and parts.scheme != "file"):
         raise Misconfigured(f"{uri!r} is no object store: name a folder, or s3://bucket/prefix")
+    if on_s3 and (parts.query or parts.fragment):  # what follows is no part of the prefix, and two stores would be one
+        raise Misconfigured(f"{uri!r} holds ? or #, which no prefix may: name it otherwise")
     if on_s3:
         # boto3 takes a second to import: a searcher on a folder, and a command's --help, need not wait for it.
         from retrieval.store.s3 import S3Store

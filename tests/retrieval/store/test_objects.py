@@ -177,6 +177,12 @@ def test_what_is_no_store_is_refused_and_not_made_a_folder_of(uri: str) -> None:
         open_store(uri)
 
 
+@pytest.mark.parametrize("uri", ["s3://bucket/shop#1", "s3a://bucket/shop?1"])
+def test_prefixes_that_would_be_cut_short_are_refused(uri: str) -> None:
+    with pytest.raises(Misconfigured, match=r"holds \? or #"):
+        open_store(uri)
+
+
 @pytest.mark.full
 def test_a_bucket_that_is_not_there_says_so(s3_bucket: str) -> None:
     with pytest.raises(StoreNotWritable, match="does not exist"):
