@@ -21,7 +21,10 @@ def serve(address: str) -> None:
         listener.bind(address)
         listener.listen()
         # Before any job: a JVM that inherited a caller's output would keep it open after the job.
-        importlib.import_module("spark_jobs.running.session").open_session("warm_jobs")
+        session = importlib.import_module("spark_jobs.running.session")
+        archive = importlib.import_module("spark_jobs.running.class_archive").archive_options()
+        # It lasts for minutes, so it compiles for speed.
+        session.open_session("warm_jobs", settings={"spark.driver.extraJavaOptions": f"-XX:+UseSerialGC {archive}"})
         while True:
             caller, _ = listener.accept()
             with caller:
