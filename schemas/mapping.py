@@ -11,7 +11,7 @@ table = "shop.products"             # postgresql only; a table or a (query)
 product_id = "sku"
 title = "{name} {variant}"
 
-[images]
+[images]                            # each of these may be a template too
 columns = ["photo_1", "photo_2"]    # or  column = "photos" and separator = "|"
 template = "images/{image}.jpg"     # or a template
 base = "https://shop.example/"      # what relative links are joined to; the catalog folder where absent
@@ -29,6 +29,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from schemas.errors import MappingInvalid
 
@@ -173,6 +174,7 @@ def _image_links(section: dict[str, Any], name: str) -> ImageLinks:
     columns = section.get("columns", [])
     if not isinstance(columns, list) or not all(isinstance(column, str) and column for column in columns):
         raise MappingInvalid(f'{name}: images.columns must be a list of names, such as ["photo_1", "photo_2"]')
+    _refuse_base_that_joins_nothing(str(section.get("base") or ""), name)
     if section.get("separator") == "":
         raise MappingInvalid(f"{name}: images.separator is empty: write what stands between two links")
     return ImageLinks(
@@ -182,3 +184,16 @@ def _image_links(section: dict[str, Any], name: str) -> ImageLinks:
         template=section.get("template"),
         base=section.get("base"),
     )
+
+
+def _refuse_base_that_joins_nothing(base: str, name: str) -> None:
+    try:
+        parts = urlsplit(base)
+    except ValueError as error:
+        raise MappingInvalid(f"{name}: images.base is no address: {error}") from None
+    if base.startswith("//"):
+        raise MappingInvalid(f"{name}: images.base has no scheme: write https:{base}")
+    if parts.scheme in ("http", "https") and (parts.query or parts.fragment):
+        raise MappingInvalid(
+            f'{name}: images.base has a ? or # in it: write template = "{base}{{their column}}" instead'
+        )

@@ -27,7 +27,8 @@ from spark_jobs.catalog.moments import Applied, Mode, Recorded, Timeline, read_t
 from spark_jobs.catalog.places import CatalogPlace
 from spark_jobs.catalog.rows import CONTENT_COLUMNS, judge_rows
 from spark_jobs.catalog.settlement import WRITES, Action, settle
-from spark_jobs.catalog.sources import explain_failure, read_source
+from spark_jobs.catalog.source_failures import explain_failure
+from spark_jobs.catalog.sources import read_source
 from spark_jobs.catalog.writes import write_images, write_interval, write_mentions, write_products, write_quarantine
 from spark_jobs.lake.tables import Lake, retry_conflicts
 from spark_jobs.running.job import JobContext, job_parser, run_job, share_of_one
@@ -36,6 +37,9 @@ from spark_jobs.running.session import open_session
 JOB = "ingest_catalog"
 _TABLES = (PRODUCTS, PRODUCT_MENTIONS, CATALOG_INTERVALS, CATALOG_QUARANTINE, PRODUCT_IMAGES)
 _SETTLE_ATTEMPTS = 4
+
+FEW_BAD_CHANGES = 10
+"""So many rows of changes may be bad whatever their share: one bad row of an hour's three must not cost the others."""
 
 NOTHING = "nothing"
 """The mode of a run that only builds the index anew."""
@@ -117,7 +121,8 @@ def _refuse_bad_rows(
 ) -> None:
     if rows.read == 0 and applied.mode is Mode.SNAPSHOT:
         raise BadData(f"the snapshot of {place.shown} has no rows: an empty catalog is not taken for a closed shop")
-    if rows.bad > limits.bad_share * rows.read:
+    few = applied.mode is Mode.CHANGES and rows.bad <= FEW_BAD_CHANGES
+    if rows.bad > limits.bad_share * rows.read and not few:
         write_quarantine(lake, sifted, applied, rows.bad)
         where = f"{lake.path(CATALOG_QUARANTINE)} (or allow them with --max-bad-share)"
         raise TooManyBadRows(rows.bad, rows.read, limits.bad_share, where, _count_reasons(sifted))

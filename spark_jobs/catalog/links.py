@@ -7,10 +7,11 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from schemas.mapping import ImageLinks
-from spark_jobs.catalog.sources import named
-from spark_jobs.catalog.text import clean, template
+from spark_jobs.catalog.text import clean, expression, template
 
 _HAS_SCHEME = r"^[A-Za-z][A-Za-z0-9+.\-]+:"
+_JSON = r'^[\[{]\s*"'
+"""An object or a list where a link should be: as a file's name it would be asked for every night."""
 
 
 def base_uri(links: ImageLinks, folder_uri: str | None) -> str | None:
@@ -30,13 +31,13 @@ def base_uri(links: ImageLinks, folder_uri: str | None) -> str | None:
 def found_links(links: ImageLinks) -> Column:
     """The links as they stand in the row, in the shop's order: ARRAY<STRING>, blanks left out."""
     if links.columns:
-        given = F.array(*[named(column) for column in links.columns])
+        given = F.array(*[expression(column, blank_if_null=False) for column in links.columns])
     elif links.column:
-        given = _split(named(links.column), links.separator)
+        given = _split(expression(links.column, blank_if_null=False), links.separator)
     else:
         given = F.array(template(str(links.template), blank_if_null=False))
-    cleaned = F.transform(given, clean)
-    return F.coalesce(F.array_compact(cleaned), F.array().cast("array<string>"))
+    cleaned = F.filter(F.transform(given, clean), lambda link: link.isNotNull() & ~link.rlike(_JSON))
+    return F.coalesce(cleaned, F.array().cast("array<string>"))
 
 
 def resolved_links(found: Column, base: str | None) -> Column:
@@ -47,7 +48,8 @@ def resolved_links(found: Column, base: str | None) -> Column:
 def _split(text: Column, separator: str) -> Column:
     """A list in one field: a JSON array, or parts between separators."""
     parts = F.split(text, r"\Q" + separator + r"\E")
-    as_json = F.when(F.ltrim(text).startswith("["), F.from_json(text, "array<string>"))
+    is_list = F.ltrim(text).startswith("[") & F.rtrim(text).endswith("]")  # [1].jpg is a file
+    as_json = F.when(is_list, F.from_json(text, "array<string>"))
     return F.coalesce(as_json, parts)
 
 

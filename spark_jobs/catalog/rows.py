@@ -27,11 +27,11 @@ _KEPT_AS_TEXT = ("product_id", "title", "description", "brand", "category", "col
 _NEEDS_ALL_FIELDS = ("product_id", "group_id")
 _REPLACEMENT = "\ufffd"
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?$"
-_WHOLE_NUMBER = r"^\d+(\.0*)?$"
 _ISO_DATE = r"^\d{4}-\d{2}-\d{2}([T ].*)?$"
 _FIRST_AND_LAST_MOMENT = ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z")
-_YES = ("true", "t", "yes", "y", "in stock", "in_stock", "instock", "available")
-_NO = ("false", "f", "no", "n", "out of stock", "out_of_stock", "outofstock", "sold out", "unavailable")
+_YES = ("true", "t", "yes", "y", "instock", "available")
+_NO = ("false", "f", "no", "n", "outofstock", "soldout", "unavailable", "preorder", "backorder", "discontinued")
+_NO_PART_OF_A_WORD = r"^https?://schema\.org/|[ _-]"
 _UNREAD_REASONS = {
     "price": RowReason.PRICE_NOT_A_NUMBER,
     "in_stock": RowReason.STOCK_NOT_A_FLAG,
@@ -100,7 +100,7 @@ def _typed(worded: DataFrame, mapping: CatalogMapping, link_base: str | None) ->
     read = {
         "price": _number("price"),
         "in_stock": _flag("in_stock"),
-        "deleted": _flag("deleted"),
+        "deleted": F.when(~F.startswith("deleted", F.lit("-")), _flag("deleted")),  # -1 is a yes of Microsoft Access
         "created_at": _moment("created_at"),
         "updated_at": _moment("updated_at"),
     }
@@ -123,10 +123,9 @@ def _number(name: str) -> Column:
 
 
 def _flag(name: str) -> Column:
-    """Yes or no in the words that shops use; a whole number is a count of pieces."""
-    word = F.lower(name)
-    count = F.when(F.col(name).rlike(_WHOLE_NUMBER), F.col(name).try_cast("double"))
-    return F.when(word.isin(*_YES), True).when(word.isin(*_NO), False).otherwise(count > 0)
+    """Yes or no in the words that shops and their feeds use; a number is a count: below zero more was sold than is there."""
+    word = F.regexp_replace(F.lower(name), _NO_PART_OF_A_WORD, "")
+    return F.when(word.isin(*_YES), True).when(word.isin(*_NO), False).otherwise(_number(name) > 0)
 
 
 def _moment(name: str) -> Column:

@@ -6,10 +6,18 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from schemas.mapping import is_template
-from spark_jobs.catalog.sources import named
 
 _BLANKS = " \t\r\n\x0b\x0c\u00a0\u200b\ufeff"
 _FIELD = re.compile(r"\{([^{}]+)\}")
+
+
+def named(column: str) -> Column:
+    """A column by its exact name, dots and all."""
+    return F.col(quoted(column))
+
+
+def quoted(column: str) -> str:
+    return "`" + column.replace("`", "``") + "`"
 
 
 def expression(text: str, *, blank_if_null: bool = True) -> Column:

@@ -41,6 +41,12 @@ def test_templates_name_every_column_in_braces() -> None:
         ({"images": {"template": 3}}, "images.template must be text"),
         ({"images": {"column": "a", "base": 3}}, "images.base must be text"),
         ({"images": {"column": "a", "separator": ""}}, "images.separator is empty"),
+        ({"images": {"column": "a", "base": "//cdn.example/"}}, "write https://cdn.example/"),
+        (
+            {"images": {"column": "a", "base": "https://shop.example/?f="}},
+            'write template = "https://shop.example/?f={',
+        ),
+        ({"images": {"column": "a", "base": "https://[shop/"}}, "images.base is no address"),
         ({"source": {"path": ["a.csv", "b.csv"]}}, "source.path must be text"),
         ({"source": "catalog.csv"}, "write [source] on a line of its own"),
         ({"defaults": "EUR"}, "write [defaults] on a line of its own"),

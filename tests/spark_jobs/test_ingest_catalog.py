@@ -96,6 +96,13 @@ def test_the_line_on_too_many_bad_rows_says_what_is_commonest(shop: Shop) -> Non
     assert raised.value.reasons == {"no_image": 2, "price_not_a_number": 2, "no_product_id": 1}
 
 
+def test_a_few_bad_rows_of_an_hour_do_not_cost_it_its_good_ones(shop: Shop) -> None:
+    done = shop.take(1, [row("1"), row("2", cost="ask"), row(None)], Mode.CHANGES, Limits())
+    assert (done.counts["rows_bad"], shop.live()) == (2, {"1"})
+    with pytest.raises(TooManyBadRows, match="11 of 12"):
+        shop.take(2, [row("1"), *(row(str(sku), cost="ask") for sku in range(11))], Mode.CHANGES, Limits())
+
+
 def test_an_empty_snapshot_is_refused_and_empty_changes_are_not(shop: Shop) -> None:
     with pytest.raises(BadData, match="has no rows"):
         shop.take(1, [])

@@ -69,6 +69,7 @@ def test_each_fault_has_its_reason_and_its_field(spark: SparkSession) -> None:
         ({"cost": None}, None, None),
         ({"stock": "maybe"}, "stock_not_a_flag", "in_stock"),
         ({"gone": "perhaps"}, "deleted_not_a_flag", "deleted"),
+        ({"gone": "-1"}, "deleted_not_a_flag", "deleted"),
         ({"added": "yesterday"}, "timestamp_invalid", "created_at"),
         ({"added": "12:30"}, "timestamp_invalid", "created_at"),
         ({"changed": "2026-02-30"}, "timestamp_invalid", "updated_at"),
@@ -88,6 +89,14 @@ def test_each_fault_has_its_reason_and_its_field(spark: SparkSession) -> None:
     found = faults_of(spark, [change for change, _, _ in expected])
     for (change, reason, field), faults in zip(expected, found, strict=True):
         assert faults == ([(reason, field)] if reason else []), change
+
+
+def test_stock_is_a_word_of_a_feed_or_a_count(spark: SparkSession) -> None:
+    yes = ["In Stock", "in-stock", "https://schema.org/InStock", "2.5", "1e3", "Y"]
+    no = ["out-of-stock", "http://schema.org/OutOfStock", "preorder", "-3", "0.0", "Sold Out"]
+    found = judged(spark, [GOOD | {"sku": f"{place:02}", "stock": text} for place, text in enumerate([*yes, *no])])
+    flags = [row["in_stock"] for row in found.orderBy("product_id").collect()]
+    assert flags == [True] * len(yes) + [False] * len(no)
 
 
 def test_a_row_with_two_faults_names_both(spark: SparkSession) -> None:

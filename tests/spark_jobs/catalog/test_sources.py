@@ -50,6 +50,15 @@ def test_csv_may_have_a_byte_order_mark_quotes_line_breaks_and_names_in_any_case
     assert rows == {"1": ('a "big" coat\nin wool', "10", "a.jpg"), "2": (None, "1,50", "b.jpg")}
 
 
+def test_csv_lines_may_end_in_several_ways_and_fields_stand_between_blanks(spark: SparkSession, tmp_path: Path) -> None:
+    mixed = b'sku, name,cost,photo\r\n1, "a coat,\r\nlong" ,10,a.jpg\n2,Hat,1,b.jpg \r\n'
+    rows = by_id(read_csv(spark, tmp_path, mixed))
+    assert rows == {"1": ("a coat,\nlong", "10", "a.jpg"), "2": ("Hat", "1", "b.jpg")}
+    returns = b"sku,name,cost,photo\r1,Coat,10,a.jpg\r2,Hat,1,b.jpg\r"
+    rows = by_id(read_csv(spark, tmp_path, returns))
+    assert rows == {"1": ("Coat", "10", "a.jpg"), "2": ("Hat", "1", "b.jpg")}
+
+
 def test_csv_may_be_delimited_by_semicolons_or_tabs_and_compressed(spark: SparkSession, tmp_path: Path) -> None:
     semicolons = csv_mapping(source={"format": "csv", "path": "catalog.csv.gz", "delimiter": ";"})
     content = b'sku;name;cost;photo\n1;"a; b";"1,50";a.jpg\n'
@@ -67,6 +76,20 @@ def test_csv_with_another_delimiter_says_what_to_write(
     with pytest.raises(MappingInvalid) as caught:
         read_csv(spark, tmp_path, sign.join([b"sku", b"name", b"cost", b"photo"]) + b"\n")
     assert f'write delimiter = "{written}" in [source]' in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("sku,name,cost,photo\n1,Coat,1,a.jpg\n".encode("utf-16"), 'encoding = "utf-16"'),
+        (b"PK\x03\x04\x14\0\x06\0[Content_Types].xml\n", "unpack it, or export it as CSV"),
+        (gzip.compress(b"sku,name,cost,photo\n1,Coat,1,a.jpg\n"), "name it .csv.gz"),
+        (b"sep=;\nsku;name;cost;photo\n1;Coat;1;a.jpg\n", "column names come first"),
+    ],
+)
+def test_what_is_no_csv_says_what_it_is(spark: SparkSession, tmp_path: Path, content: bytes, says: str) -> None:
+    with pytest.raises(BadData, match=says):
+        read_csv(spark, tmp_path, content)
 
 
 def test_csv_may_have_columns_without_a_name_or_with_the_same_one(spark: SparkSession, tmp_path: Path) -> None:
@@ -159,6 +182,27 @@ def test_parquet_times_in_nanoseconds_are_read_as_pandas_writes_them(
     assert found == {"1": 1769817600_123456, "2": None, "3": -1}
 
 
+def test_parquet_files_may_have_columns_that_others_lack(spark: SparkSession, tmp_path: Path) -> None:
+    rows: dict[str, Any] = {"sku": ["1"], "name": ["Coat"], "photo": ["a.jpg"]}
+    seen = pa.array([1769817600_123456999], pa.timestamp("ns"))
+    pq.write_table(pa.table(rows), tmp_path / "1.parquet")
+    pq.write_table(pa.table(rows | {"sku": ["2"], "cost": [9.5], "seen": seen}), tmp_path / "2.parquet")
+    columns = {"product_id": "sku", "price": "cost", "created_at": "seen"}
+    mapping = mapping_of("parquet", "*.parquet", columns=columns)
+    source = read_source(spark, CatalogPlace(str(tmp_path)), mapping)
+    found = transform(source, mapping, "https://shop.example/", Mode.SNAPSHOT)
+    rows_of = found.select("product_id", "price", F.unix_micros("created_at")).collect()
+    assert {tuple(row) for row in rows_of} == {("1", None, None), ("2", 9.5, 1769817600_123456)}
+
+
+def test_of_a_delta_table_only_the_rows_of_today_are_read(spark: SparkSession, tmp_path: Path) -> None:
+    for name in ("old", "new"):
+        row = spark.sql(f"SELECT '1' AS sku, '{name}' AS name, 1 AS cost, 'a.jpg' AS photo")
+        row.write.format("delta").mode("overwrite").save(str(tmp_path / "catalog"))
+    source = read_source(spark, CatalogPlace(str(tmp_path)), mapping_of("parquet", "catalog", **COLUMNS))
+    assert by_id(source) == {"1": ("new", "1", "a.jpg")}
+
+
 def test_parquet_columns_of_any_type_are_read(spark: SparkSession, tmp_path: Path) -> None:
     spark.sql(
         "SELECT 7 AS sku, 'Coat' AS name, CAST(9.50 AS DECIMAL(10,2)) AS cost, array('a.jpg', 'b.jpg') AS photo"
@@ -183,8 +227,13 @@ def test_a_catalog_that_is_not_there_says_which_part(spark: SparkSession, tmp_pa
         read_source(spark, CatalogPlace(str(tmp_path / "nowhere")), csv_mapping())
     with pytest.raises(BadData, match=r"no file catalog\.csv in"):
         read_source(spark, CatalogPlace(str(tmp_path)), csv_mapping())
-    with pytest.raises(BadData, match="is empty"):
-        read_csv(spark, tmp_path, b"")
+    (tmp_path / "catalog.csv" / "january").mkdir(parents=True)
+    with pytest.raises(BadData, match=r"no file to read in \[source\] path"):
+        read_source(spark, CatalogPlace(str(tmp_path)), csv_mapping())
+
+
+def test_an_empty_file_has_no_rows_as_an_hour_without_changes_needs_it(spark: SparkSession, tmp_path: Path) -> None:
+    assert transform(read_csv(spark, tmp_path, b""), csv_mapping(), None, Mode.CHANGES).count() == 0
 
 
 @pytest.mark.parametrize("content", [b"not parquet at all", b"PAR1\x00\x00\x00\x00PAR1"])
@@ -214,13 +263,30 @@ def test_a_file_that_spark_cannot_read_is_one_line(
     assert "\n" not in str(raised.value)
 
 
-def test_parquet_files_with_other_types_are_one_line(catalog_lake: Lake, tmp_path: Path) -> None:
-    for number, sku in enumerate((1, "two")):
-        table = pa.table({"sku": [sku], "name": ["Coat"], "cost": [1], "photo": ["a.jpg"]})
+@pytest.mark.parametrize(
+    "costs",
+    [
+        (pa.array([1]), pa.array(["one"])),
+        (pa.array([0], pa.timestamp("ns")), pa.array([0], pa.timestamp("us"))),  # as pandas wrote, and as it writes
+    ],
+)
+def test_parquet_files_with_other_types_are_one_line(
+    spark: SparkSession, tmp_path: Path, costs: tuple[pa.Array, pa.Array]
+) -> None:
+    for number, cost in enumerate(costs):
+        table = pa.table({"sku": ["1"], "name": ["Coat"], "cost": cost, "photo": ["a.jpg"]})
         pq.write_table(table, tmp_path / f"{number}.parquet")
-    mapping = mapping_of("parquet", "*.parquet", **COLUMNS)
     with pytest.raises(BadData, match="different types"):
-        ingest(catalog_lake, CatalogPlace(str(tmp_path)), mapping, interval_of_day(1, Mode.SNAPSHOT), Limits())
+        read_source(spark, CatalogPlace(str(tmp_path)), mapping_of("parquet", "*.parquet", **COLUMNS))
+
+
+def test_a_parquet_type_that_spark_does_not_know_is_one_line(spark: SparkSession, tmp_path: Path) -> None:
+    numbers = pa.array([1], pa.decimal256(60, 2))
+    for column in (pa.array([0], pa.time64("us")), numbers):
+        table = pa.table({"sku": ["1"], "name": ["Coat"], "cost": [1], "photo": ["a.jpg"], "other": column})
+        pq.write_table(table, tmp_path / "catalog.parquet")
+        with pytest.raises(BadData, match="export it as text"):
+            read_source(spark, CatalogPlace(str(tmp_path)), mapping_of("parquet", "catalog.parquet", **COLUMNS))
 
 
 def test_signs_of_patterns_in_a_folder_are_its_name(spark: SparkSession, tmp_path: Path) -> None:
@@ -273,6 +339,27 @@ def test_numbers_of_postgresql_are_read_digit_by_digit(spark: SparkSession, post
     rows = transform(read_source(spark, place, mapping), mapping, "https://shop.example/", Mode.SNAPSHOT).collect()
     found = {row["product_id"]: (row["price"], [fault["reason"] for fault in row["faults"]]) for row in rows}
     assert found == {"7": (1.5, []), "8": (None, ["price_not_a_number"])}
+
+
+def test_times_of_postgresql_without_a_zone_are_utc_on_any_host(
+    spark: SparkSession, postgresql_server: PostgresServer
+) -> None:
+    postgresql_server.run(
+        "DROP TABLE IF EXISTS seen; CREATE TABLE seen (sku int, photo text, bare timestamp, zoned timestamptz);"
+        "INSERT INTO seen VALUES (1, 'a.jpg', '2026-03-29 02:30', '2026-03-29 04:30+02')"
+    )
+    place = CatalogPlace(postgresql_server.jdbc_uri, postgresql_server.user, postgresql_server.password)
+    columns = {"product_id": "sku", "created_at": "bare", "updated_at": "zoned"}
+    mapping = mapping_of("postgresql", source={"format": "postgresql", "table": "seen"}, columns=columns)
+    zones: Any = spark._jvm.java.util.TimeZone  # type: ignore[union-attr]
+    before = zones.getDefault()
+    zones.setDefault(zones.getTimeZone("Europe/Berlin"))  # where there was no such time on that day
+    try:
+        rows = transform(read_source(spark, place, mapping), mapping, None, Mode.SNAPSHOT)
+        moments = rows.select(F.unix_seconds("created_at"), F.unix_seconds("updated_at")).collect()[0]
+    finally:
+        zones.setDefault(before)
+    assert tuple(moments) == (1774751400, 1774751400)
 
 
 def test_what_a_database_says_of_a_query_is_said_again(
