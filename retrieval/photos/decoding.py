@@ -203,10 +203,10 @@ def _to_rgb(opened: Image.Image) -> Image.Image:
 
 
 def _is_other_image(data: bytes) -> bool:
-    head = data[:64].lstrip()
+    head = data[:1024].removeprefix(b"\xef\xbb\xbf").lstrip()
     return (
         data.startswith(_OTHER_IMAGES)
-        or head.startswith(b"<svg")
+        or (head.startswith((b"<svg", b"<?xml", b"<!--", b"<!DOCTYPE svg")) and b"<svg" in head)
         or (data[4:8] == b"ftyp" and data[8:12] in _BOX_IMAGES)
     )
 

@@ -4,7 +4,7 @@ import ipaddress
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urljoin, urlsplit, urlunsplit
 
 from yarl import URL
 
@@ -13,6 +13,7 @@ from schemas.reasons import FetchReason
 _SCHEME = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]*:")
 _BARE_HOST = re.compile(r"^[\w-]+(\.[\w-]+)*\.[a-zA-Z]{2,}(:\d+)?(/|$)")
 _UNSENDABLE = re.compile(r"[^\x21-\x7e]|%(?![0-9a-fA-F]{2})|[\"<>\\^`{|}]")
+_DOTS = re.compile(r"/\.\.?(/|$)")
 _LINK_MAX_CHARS = 8192
 
 
@@ -117,6 +118,7 @@ def _as_url(text: str) -> URL:
     """As written where it can be sent so (a signature may cover it), else quoted."""
     if _UNSENDABLE.search(text):
         return URL(text)
+    text = _without_dots(text)
     return URL(text, encoded=True) if _is_plain(text) else URL(text)
 
 
@@ -124,6 +126,14 @@ def _is_plain(text: str) -> bool:
     """Whether scheme and host need no normalising, so that the text may stand as it is."""
     parts = urlsplit(text)
     return parts.scheme == parts.scheme.lower() and parts.netloc == parts.netloc.lower() and parts.path != ""
+
+
+def _without_dots(text: str) -> str:
+    """Steps up and down are taken by who asks: sent as they stand, an object store looks for a key of that name."""
+    parts = urlsplit(text)
+    if not parts.netloc or not _DOTS.search(parts.path):
+        return text
+    return urljoin(text, urlunsplit(("", "", parts.path, parts.query, parts.fragment)))
 
 
 def _s3_link(text: str) -> Link:

@@ -13,7 +13,10 @@ from spark_jobs.fetch.settings import FetchSettings
 from spark_jobs.fetch.waiting import retry_after_seconds
 
 _REDIRECTS = (301, 302, 303, 307, 308)
+_TIMED_OUT = 408  # the one 4xx besides 429 that says nothing of the photo
 _BLOCK_BYTES = 1 << 16
+_HEADER_MAX_BYTES = 1 << 16
+"""Of one header: content security policies pass the client's 8 KiB."""
 _INFLATED = {"gzip": 31, "x-gzip": 31, "deflate": 15}  # zlib's window bits
 _HEADERS = {"Accept": "image/jpeg,image/png,image/webp,image/*;q=0.8,*/*;q=0.5", "Accept-Encoding": "identity"}
 
@@ -35,6 +38,7 @@ class WebSource:
         self._session = aiohttp.ClientSession(
             connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False,
             headers={**_HEADERS, "User-Agent": settings.user_agent}, read_bufsize=_BLOCK_BYTES * 4,
+            max_field_size=_HEADER_MAX_BYTES,
         )  # fmt: skip
 
     async def ask(self, link: Link, known: Known) -> Answer:
@@ -62,7 +66,8 @@ class WebSource:
             return Answer(redirect_to=_as_text(headers.get("Location", "")), http_status=status)
         if status not in (200, 203):
             waits = retry_after_seconds(headers.get("Retry-After"), headers.get("Date"))
-            return Answer(reason=http_reason(status), http_status=status, retry_after_s=waits)
+            reason = FetchReason.READ_TIMEOUT if status == _TIMED_OUT else http_reason(status)
+            return Answer(reason=reason, http_status=status, retry_after_s=waits)
         data = await self._body(response)
         if not data:
             return Answer(reason=FetchReason.EMPTY, http_status=status)

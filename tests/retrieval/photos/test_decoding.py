@@ -124,8 +124,9 @@ def test_a_cut_file_is_truncated(image_format: str, share: float) -> None:
 def test_other_images_are_refused_by_format_and_the_rest_is_no_image() -> None:
     for image_format in ("GIF", "BMP", "TIFF", "AVIF", "ICO"):
         assert rejected(encoded(gradient(), image_format)) == PhotoReason.FORMAT_REFUSED
-    assert rejected(b'<svg xmlns="http://www.w3.org/2000/svg"/>') == PhotoReason.FORMAT_REFUSED
-    for data in (b"", b"\xff\xd8", b"<!doctype html><p>404", b"%PDF-1.7", bytes(1000)):
+    for before in (b"", b'\xef\xbb\xbf<?xml version="1.0"?>\n', b"<!-- drawn -->", b"<!DOCTYPE svg>"):
+        assert rejected(before + b'<svg xmlns="http://www.w3.org/2000/svg"/>') == PhotoReason.FORMAT_REFUSED
+    for data in (b"", b"\xff\xd8", b"<!doctype html><svg/>404", b"<?xml?><Error/>", b"%PDF-1.7", bytes(1000)):
         assert rejected(data) == PhotoReason.NOT_AN_IMAGE
 
 
@@ -162,12 +163,12 @@ def test_a_damaged_body_is_a_decode_failure() -> None:
 
 
 def test_large_jpegs_are_decoded_scaled_but_never_below_the_margin() -> None:
-    data = encoded(gradient(4000, 3000))
-    assert decode_photo(data, target_side_px=256).size == (1000, 750)
-    assert decode_photo(data, target_side_px=256, margin=1.4).size == (500, 375)
-    assert decode_photo(data, target_side_px=256, margin=1.5).size == (1000, 750)
-    assert decode_photo(data, target_side_px=1024).size == (4000, 3000)
-    assert decode_photo(encoded(gradient(4000, 3000), "PNG"), target_side_px=256).size == (4000, 3000)
+    data = encoded(gradient(2000, 1500))
+    assert decode_photo(data, target_side_px=128).size == (500, 375)
+    assert decode_photo(data, target_side_px=128, margin=1.4).size == (250, 188)
+    assert decode_photo(data, target_side_px=128, margin=1.5).size == (500, 375)
+    assert decode_photo(data, target_side_px=512).size == (2000, 1500)
+    assert decode_photo(encoded(gradient(2000, 1500), "PNG"), target_side_px=128).size == (2000, 1500)
 
 
 def test_stored_photos_and_thumbnails_are_capped_and_repeatable() -> None:

@@ -11,6 +11,8 @@ from spark_jobs.fetch.links import LinkRefused, host_of, parse_link, parse_redir
         ("  https://shop.example/a.jpg\n", "https://shop.example/a.jpg"),
         ("//cdn.shop.example/a.jpg", "https://cdn.shop.example/a.jpg"),
         ("www.shop.example/a.jpg", "https://www.shop.example/a.jpg"),
+        ("https://shop.example/shop/../img/./a.jpg?sig=a%2Fb", "https://shop.example/img/a.jpg?sig=a%2Fb"),
+        ("https://shop.example/.well-known/a..jpg", "https://shop.example/.well-known/a..jpg"),
         ("https://shop.example/red shirt.jpg", "https://shop.example/red%20shirt.jpg"),
         ("https://shop.example/é.jpg", "https://shop.example/%C3%A9.jpg"),
         ("https://münchen.example/a.jpg", "https://xn--mnchen-3ya.example/a.jpg"),

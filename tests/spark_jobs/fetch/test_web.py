@@ -34,7 +34,7 @@ def test_validators_without_content_are_not_sent(server: FaultServer) -> None:
     ("status", "reason", "requests"),
     [
         (404, FetchReason.HTTP_404, 1), (410, FetchReason.HTTP_410, 1), (403, FetchReason.HTTP_403, 1),
-        (418, FetchReason.HTTP_4XX, 1), (500, FetchReason.HTTP_500, 3), (503, FetchReason.HTTP_503, 3),
+        (418, FetchReason.HTTP_4XX, 1), (408, FetchReason.READ_TIMEOUT, 1), (500, FetchReason.HTTP_500, 3), (503, FetchReason.HTTP_503, 3),
         (599, FetchReason.HTTP_5XX, 3), (206, FetchReason.HTTP_OTHER, 1), (304, FetchReason.HTTP_OTHER, 1),
     ],
 )  # fmt: skip
@@ -77,3 +77,8 @@ def test_a_compressed_photo_is_unpacked(server: FaultServer) -> None:
 
     assert visit(server.on("/a.jpg", compressed)).answer.data == PHOTO
     assert server.seen.headers["/a.jpg"]["accept-encoding"] == "identity"
+
+
+def test_a_photo_may_come_with_a_long_header(server: FaultServer) -> None:
+    url = server.on_photo("/a.jpg", PHOTO, Content_Security_Policy="img-src " + "x" * 30_000)
+    assert visit(url).answer.data == PHOTO
