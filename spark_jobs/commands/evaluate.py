@@ -147,7 +147,7 @@ def _text_queries(file: Path | None, template: str, categories: Sequence[str]) -
             raise BadData("--text-template has no {category} in it")
         return {category: [template.replace("{category}", category)] for category in categories}
     try:
-        found: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        found: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8-sig"))
         if any(isinstance(texts, str) for texts in found.values()):
             raise ValueError("the words of a category stand in no list")
         queries = {str(category): [str(text) for text in texts] for category, texts in found.items()}

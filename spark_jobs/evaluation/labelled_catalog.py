@@ -8,12 +8,12 @@ import urllib.error
 import urllib.request
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.client import HTTPException
-from itertools import islice
+from itertools import dropwhile, islice
 from pathlib import Path
 from typing import Any, TextIO, TypeVar, cast
 from urllib.parse import urljoin
@@ -33,6 +33,8 @@ DOWNLOAD_TIMEOUT_S = 20.0
 _FIELD = re.compile(r"\{([^{}]+)\}")
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.\-]+):")
 _READ_AT_ONCE = 4
+_NEEDS_ALL_FIELDS = ("product_id", "group_id")
+_BYTE_ORDER_MARK = "\ufeff"
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,8 @@ def _read_rows(catalog: Path, mapping: CatalogMapping) -> Iterator[dict[str, str
     if not sources:
         raise BadData(f"{catalog} has no {pattern}: check --catalog and source.path in the mapping file")
     for source in sources:
+        if (source / "_delta_log").exists():  # its folder holds the files of older versions too
+            raise BadData(f"{source} is a Delta table: export its rows as CSV, JSONL or Parquet")
         for file in _data_files(source):
             try:
                 for row in readers[mapping.source_format](file, mapping):
@@ -125,15 +129,17 @@ def _under_their_names(row: dict[str, str], mapping: CatalogMapping) -> dict[str
 
 def _open_text(file: Path, encoding: str) -> TextIO:
     """What is not in the declared encoding is damage to one field, not to the catalog; line breaks stay as they are."""
-    is_utf8 = encoding.lower().replace("-", "") == "utf8"
     opener: Any = gzip.open if file.suffix == ".gz" else open
-    opened = opener(file, "rt", encoding="utf-8-sig" if is_utf8 else encoding, errors="replace", newline="")
-    return cast(TextIO, opened)
+    opened = cast(TextIO, opener(file, "rt", encoding=encoding, errors="replace", newline=""))
+    if opened.read(1) != _BYTE_ORDER_MARK:
+        opened.seek(0)
+    return opened
 
 
 def _csv_rows(file: Path, mapping: CatalogMapping) -> Iterator[dict[str, str]]:
     with _open_text(file, mapping.encoding) as lines:
-        for row in csv.DictReader(lines, delimiter=mapping.delimiter, restval=""):
+        filled = dropwhile(str.isspace, lines)  # a header may stand below blank lines
+        for row in csv.DictReader(filled, delimiter=mapping.delimiter, restval="", skipinitialspace=True):
             yield {name: value for name, value in row.items() if name is not None}
 
 
@@ -177,26 +183,26 @@ def _refuse_missing_columns(row: dict[str, str], mapping: CatalogMapping) -> Non
 def _mapped_values(row: dict[str, str], mapping: CatalogMapping) -> dict[str, str]:
     values = {ours: str(value) for ours, value in mapping.defaults.items()}
     for ours, expression in {**mapping.attributes, **mapping.columns}.items():
-        if text := _fill(expression, row).strip():
+        if text := _fill(expression, row, all if ours in _NEEDS_ALL_FIELDS else any).strip():
             values[ours] = text
     return values
 
 
-def _fill(expression: str, row: dict[str, str]) -> str:
+def _fill(expression: str, row: dict[str, str], fields_needed: Callable[[Iterable[Any]], bool] = any) -> str:
     if not is_template(expression):
         return row.get(expression, "")
-    if not any(row.get(name) for name in fields_of(expression)):
+    if not fields_needed(row.get(name) for name in fields_of(expression)):
         return ""
     return _FIELD.sub(lambda found: row.get(found[1], ""), expression)
 
 
 def _links(row: dict[str, str], images: ImageLinks) -> list[str]:
     if images.template:
-        given = [_fill(images.template, row)]
+        given = [_fill(images.template, row, all)]
     elif images.column:
-        given = _split(row.get(images.column, ""), images.separator)
+        given = _split(_fill(images.column, row, all), images.separator)
     else:
-        given = [row.get(column, "") for column in images.columns]
+        given = [_fill(column, row, all) for column in images.columns]
     return [link.strip() for link in given if isinstance(link, str) and link.strip()]
 
 

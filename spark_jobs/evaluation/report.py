@@ -1,5 +1,6 @@
 """An evaluation as people read it: a table on the terminal and a plot."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,9 @@ def draw_report(report: dict[str, Any], path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
+    # Names of categories in another script: an SVG leaves them to its reader's fonts, elsewhere they may be boxes.
+    matplotlib.rcParams["svg.fonttype"] = "none"
+    warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
     drawn = [direction for direction in TITLES if direction in report]
     tallest = max(len(report[direction]["by_category"]) for direction in drawn)
     figure, panels = pyplot.subplots(1, len(drawn), figsize=(6.5 * len(drawn), 1.6 + 0.42 * tallest), squeeze=False)

@@ -95,7 +95,7 @@ def test_queries_may_come_from_another_catalog(catalog, tmp_path):
 
 def test_words_for_categories_may_be_given(catalog, tmp_path):
     words = tmp_path / "words.json"
-    words.write_text(json.dumps({"hat": ["a red hat", "headwear"]}))
+    words.write_text("\ufeff" + json.dumps({"hat": ["a red hat", "headwear"]}))
     assert report_of(catalog, "--text-queries", str(words))["text_to_image"]["all"]["queries"] == 2
 
 
@@ -108,6 +108,15 @@ def test_a_table_and_a_plot_for_people(catalog, tmp_path):
     result = run(catalog, "--plot", str(plot))
     assert "mean over categories" in result.output
     assert Image.open(plot).width > 100
+
+
+def test_a_plot_of_categories_in_another_script_is_drawn_without_a_word(catalog, tmp_path, recwarn):
+    rows = (catalog / "rows.csv").read_text()
+    (catalog / "rows.csv").write_text(rows.replace("hat", "帽子"))
+    result = run(catalog, "--plot", str(tmp_path / "figures.svg"))
+    assert result.exit_code == 0, result.exception
+    assert "帽子" in (tmp_path / "figures.svg").read_text()
+    assert not [said for said in recwarn if "Glyph" in str(said.message)]
 
 
 def test_an_unmapped_label_is_answered_with_what_there_is(catalog):

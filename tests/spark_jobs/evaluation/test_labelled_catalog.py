@@ -101,6 +101,25 @@ def test_csv_is_read_as_the_mapping_says_and_as_ingest_does(tmp_path: Path):
     assert (photo.value("product_id"), photo.value("category")) == ("2", "hat")
 
 
+def test_csv_may_begin_with_blank_lines_or_a_mark_in_any_encoding(tmp_path: Path):
+    mapping = mapping_of({"format": "csv", "path": "rows.csv", "encoding": "utf-16-le"}, {"column": "front"})
+    rows = '\ufeff\r\n\r\nsku, kind,wool,front\r\n1, "hat, felt",,a.jpg\n'
+    (tmp_path / "rows.csv").write_bytes(rows.encode("utf-16-le"))
+    assert [photo.value("category") for photo in read_labelled_photos(tmp_path, mapping)] == ["hat, felt"]
+
+
+def test_columns_of_links_may_be_templates_and_lack_nothing_that_these_name(tmp_path: Path):
+    mapping = mapping_of({"format": "csv", "path": "rows.csv"}, {"columns": ["p/{front}.jpg", "p/{front}-{back}.jpg"]})
+    (tmp_path / "rows.csv").write_text("sku,kind,wool,front,back\n1,hat,,a,b\n2,hat,,c,\n")
+    assert [Path(photo.link).name for photo in read_labelled_photos(tmp_path, mapping)] == ["a.jpg", "a-b.jpg", "c.jpg"]
+
+
+def test_a_delta_table_is_refused_since_its_folder_holds_old_files_too(tmp_path: Path):
+    (tmp_path / "rows" / "_delta_log").mkdir(parents=True)
+    with pytest.raises(BadData, match="is a Delta table"):
+        read_labelled_photos(tmp_path, mapping_of({"format": "parquet", "path": "rows"}, {"template": "{sku}.jpg"}))
+
+
 def test_a_compressed_file_that_is_cut_off_is_one_line(tmp_path: Path):
     mapping = mapping_of({"format": "csv", "path": "rows.csv.gz"}, {"column": "front"})
     (tmp_path / "rows.csv.gz").write_bytes(gzip.compress(b"sku,kind,wool,front\n1,hat,,a.jpg\n")[:-9])
