@@ -73,7 +73,8 @@ def print_answers(answers: list[Answer], console: Console) -> None:
         table.add_column(heading, overflow="fold", justify="right" if heading == "ms" else "left")
     for answer in answers:
         titles = "\n".join(
-            f"{result['score']:.3f} {result['title']} ({result['product_id']})" for result in answer.results
+            " ".join(filter(None, (f"{result['score']:.3f}", result["title"], f"({result['product_id']})")))
+            for result in answer.results
         )
         right = {True: "yes", False: "no", None: ""}[answer.right]
         table.add_row(escape(answer.question.shown), escape(titles) or "nothing", right, f"{answer.latency_ms:.0f}")

@@ -28,13 +28,16 @@ from demo.preflight import port_complaint
 from demo.queries import TEXT_QUERIES, held_out_queries
 from demo.setup import draw_catalog, export_model, serve_catalog
 from retrieval.photos.decoding import decode_photo
-from schemas.errors import GateFailed, Misconfigured, PhotoRejected, TryAgain
-from schemas.mapping import read_mapping
+from schemas.errors import BadData, GateFailed, Misconfigured, PhotoRejected, TryAgain
+from schemas.mapping import CatalogMapping, read_mapping
+from spark_jobs.evaluation.labelled_catalog import read_labelled_photos
 
 ROOT = Path(__file__).resolve().parent.parent
 SEED = 7
 READY_TIMEOUT_S = 120
 SOME_RIGHT_SHARE = 0.5
+ASKED_AT_FIRST = 3
+ASKED_MAX_CHARS = 60
 ASKED_MAX_BYTES = 15 << 20  # the searcher takes 16 MiB, form and all
 # The drawn shop has hosts that never answer: the demo gives up on them sooner than a real night would.
 IMPATIENT = ("--read-timeout", "3", "--total-timeout", "10", "--tries", "2")
@@ -126,7 +129,7 @@ def drawn_shop(console: Console, home: Path, products: int, catalog_port: int) -
 
 def own_shop(home: Path, catalog: Path, mapping: Path) -> Shop:
     """The user's own catalog folder, its photos read from that folder or from the links in it."""
-    read_mapping(mapping)
+    parsed = read_mapping(mapping)
     # Two shops' folders may have one name: a lake for both would take one's products for the other's that are gone.
     place = hashlib.sha256(str(catalog.resolve()).encode()).hexdigest()[:8]
     name = f"own-{catalog.name}-{place}"
@@ -134,7 +137,7 @@ def own_shop(home: Path, catalog: Path, mapping: Path) -> Shop:
         lake=home / name / "lake", store=home / name / "store", catalog=str(catalog), mapping=mapping,
         model=str(home / "model"), allowed_roots=(catalog,),
     )  # fmt: skip
-    return Shop(name, nightly, own_questions(catalog))
+    return Shop(name, nightly, own_questions(catalog, parsed))
 
 
 def drawn_questions(products: int) -> list[Question]:
@@ -154,13 +157,26 @@ def drawn_questions(products: int) -> list[Question]:
     return questions
 
 
-def own_questions(catalog: Path) -> list[Question]:
-    """The first photos of the folder that can be asked with; nobody knows what is right."""
+def own_questions(catalog: Path, mapping: CatalogMapping) -> list[Question]:
+    """The first photos of the folder that can be asked with, or where there are none, because the photos are elsewhere,
+    the first titles; nobody knows what is right."""
     photos = sorted(path for path in catalog.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp"))
-    return [
+    with_photos = [
         photo_question(str(path.relative_to(catalog)), path.read_bytes())
-        for path in islice(filter(_can_be_asked, photos), 3)
+        for path in islice(filter(_can_be_asked, photos), ASKED_AT_FIRST)
     ]
+    return with_photos or [
+        field_question(title, "text", title) for title in islice(_titles(catalog, mapping), ASKED_AT_FIRST)
+    ]
+
+
+def _titles(catalog: Path, mapping: CatalogMapping) -> Iterator[str]:
+    """Each once, and no longer than a question; none of a catalog that only the ingest can read."""
+    try:
+        photos = read_labelled_photos(catalog, mapping)
+    except BadData:
+        return
+    yield from dict.fromkeys(title for photo in photos if (title := photo.value("title")[:ASKED_MAX_CHARS].strip()))
 
 
 def _can_be_asked(path: Path) -> bool:

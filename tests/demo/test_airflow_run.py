@@ -1,0 +1,57 @@
+"""How the demo asks for a nightly run, and what it says of one that failed."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from demo.airflow_run import NightlyRun, said_last
+
+
+class FakeAirflow:
+    """One DAG: unpaused, it begins the newest run by itself; a POST begins another. Every run has one task, done."""
+
+    url = "http://airflow.example"
+
+    def __init__(self, *earlier: str) -> None:
+        self.names = list(earlier)
+        self.asked: list[Any] = []
+
+    def runs(self, dag_id: str) -> list[dict[str, Any]]:
+        return [{"dag_run_id": name} for name in self.names]
+
+    def unpause(self, dag_id: str) -> None:
+        if not self.names:
+            self.names.append("scheduled")
+
+    def call(self, method: str, path: str, body: Any) -> None:
+        self.asked.append(body)
+        self.names.append("manual")
+
+    def wait_until(self, is_so: Callable[[], bool], what: str, timeout_s: float) -> None:
+        assert is_so(), what
+
+    def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        return [{"task_id": "ingest", "state": "success", "duration": 1.0}]
+
+
+@pytest.mark.parametrize(("earlier", "asked"), [((), []), (("scheduled",), [1.0])])
+def test_a_run_after_another_may_delete_what_a_mended_mapping_no_longer_names(
+    earlier: tuple[str, ...], asked: list[float]
+) -> None:
+    airflow = FakeAirflow(*earlier)
+    NightlyRun(airflow, Console(quiet=True)).run()  # type: ignore[arg-type]
+    assert [body["conf"]["max_deleted_share"] for body in airflow.asked] == asked
+
+
+def test_of_a_failed_task_its_error_is_said_and_not_the_log_around_it() -> None:
+    error = {
+        "level": "error",
+        "error_detail": [{"exc_type": "AirflowFailException", "exc_value": "ingest_catalog: no id"}],
+    }
+    assert said_last(f'{{"level": "info"}}\n{json.dumps(error)}\n{{"level": "info"}}') == "ingest_catalog: no id"
+    assert said_last('begun\nERROR no room\n{"level": "info"}') == "ERROR no room"
+    assert said_last('{"level": "error", "event": "gone"}') == '{"level": "error", "event": "gone"}'
+    assert said_last("") == "no log"
