@@ -27,6 +27,8 @@ _KEPT_AS_TEXT = ("product_id", "title", "description", "brand", "category", "col
 _NEEDS_ALL_FIELDS = ("product_id", "group_id")
 _REPLACEMENT = "\ufffd"
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?$"
+_AMOUNT = r"([+-]?(?:\d+\.?\d*|\.\d+))"
+_PRICE_WITH_CURRENCY = rf"^(?:([A-Za-z]{{3}})\s*{_AMOUNT}|{_AMOUNT}\s*([A-Za-z]{{3}}))$"
 _ISO_DATE = r"^\d{4}-\d{2}-\d{2}([T ].*)?$"
 _FIRST_AND_LAST_MOMENT = ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z")
 _YES = ("true", "t", "yes", "y", "instock", "available")
@@ -84,6 +86,8 @@ def _attribute_columns(mapping: CatalogMapping) -> dict[str, str]:
 def _worded(name: str, mapping: CatalogMapping) -> Column:
     default = mapping.defaults.get(name)
     fallback = F.lit(None if default is None else str(default)).cast("string")
+    if name == "currency":
+        fallback = F.coalesce(_currency_of(_worded("price", mapping)), fallback)
     if name not in mapping.columns:
         return fallback
     theirs = clean(expression(mapping.columns[name], blank_if_null=name not in _NEEDS_ALL_FIELDS))
@@ -98,7 +102,7 @@ def _typed(worded: DataFrame, mapping: CatalogMapping, link_base: str | None) ->
     ]
     no_attributes = F.create_map().cast("map<string,string>")
     read = {
-        "price": _number("price"),
+        "price": _price(),
         "in_stock": _flag("in_stock"),
         "deleted": F.when(~F.startswith("deleted", F.lit("-")), _flag("deleted")),  # -1 is a yes of Microsoft Access
         "created_at": _moment("created_at"),
@@ -120,6 +124,20 @@ def _number(name: str) -> Column:
     value = F.col(name).try_cast("double")
     finite = F.col(name).rlike(_NUMBER) & (F.abs(value) < float("inf"))
     return F.when(finite, value + F.lit(0.0))  # -0.0 becomes 0.0
+
+
+def _price() -> Column:
+    """A number; or as feeds write it, with its currency before or behind, unless the row names another."""
+    currency = _currency_of(F.col("price"))
+    amount = F.concat(*[F.regexp_extract("price", _PRICE_WITH_CURRENCY, group) for group in (2, 3)])
+    same = F.when(currency == F.upper("currency"), amount.try_cast("double") + F.lit(0.0))
+    return F.when(currency.isNull(), _number("price")).otherwise(same)
+
+
+def _currency_of(price: Column) -> Column:
+    """Its letters, in capitals; null where there are none."""
+    letters = F.concat(*[F.regexp_extract(price, _PRICE_WITH_CURRENCY, group) for group in (1, 4)])
+    return F.nullif(F.upper(letters), F.lit(""))
 
 
 def _flag(name: str) -> Column:

@@ -99,6 +99,24 @@ def test_stock_is_a_word_of_a_feed_or_a_count(spark: SparkSession) -> None:
     assert flags == [True] * len(yes) + [False] * len(no)
 
 
+def test_a_price_may_come_with_its_currency_as_feeds_write_it(spark: SparkSession) -> None:
+    prices = ["12.99 EUR", "USD 7", "5gbp", "8", "-0 CHF", "12,99 EUR", "EUR 5 USD", "12.99 €", "1e3 EUR"]
+    rows = [GOOD | {"cost": price} for price in prices]
+    found = judged(spark, rows).select("price", "currency").collect()
+    assert [tuple(row) for row in found[:5]] == [(12.99, "EUR"), (7, "USD"), (5, "GBP"), (8, "EUR"), (0, "CHF")]
+    assert [row["price"] for row in found[5:]] == [None] * 4
+
+
+def test_a_price_in_another_currency_than_its_row_names_is_none(spark: SparkSession) -> None:
+    by = mapping(columns={**COLUMNS, "currency": "money"})
+    rows = [
+        GOOD | {"cost": price, "money": money} for price, money in (("12 EUR", "eur"), ("12 EUR", "USD"), ("12", "USD"))
+    ]
+    found = judged(spark, rows, by).select("price", "currency", "faults").collect()
+    assert [(row["price"], row["currency"]) for row in found] == [(12, "EUR"), (None, "USD"), (12, "USD")]
+    assert [tuple(fault) for fault in found[1]["faults"]] == [("price_not_a_number", "price")]
+
+
 def test_a_row_with_two_faults_names_both(spark: SparkSession) -> None:
     assert faults_of(spark, [{"cost": "N/A", "photo": None}]) == [
         [("price_not_a_number", "price"), ("no_image", "image_urls")]
