@@ -1,6 +1,7 @@
 """The WSGI app of one worker."""
 
 import atexit
+from collections.abc import Callable
 from contextlib import nullcontext
 
 from flask_openapi3.models.info import Info
@@ -30,13 +31,15 @@ def create_app(
     watch: bool = True,
     tracer: Tracer | None = None,
     work_aside: WorkAside = nullcontext,
+    others_answer: Callable[[], bool] = lambda: False,
 ) -> OpenAPI:
     """With `watch` it follows CURRENT; without, `extensions["searcher"]` is driven by hand. Spans go to `tracer`, or to
-    the collector that the configuration asks for. A snapshot is made inside `work_aside()`.
+    the collector that the configuration asks for. A snapshot is made inside `work_aside()`. While `others_answer()`,
+    workers beside this one, it need not wait for what they have not got yet either.
 
     Raises Misconfigured where a setting is wrong. A store that does not answer is no error: it may come back.
     """
-    searcher = assemble_searcher(config, load_encoder, work_aside)
+    searcher = assemble_searcher(config, load_encoder, work_aside, others_answer)
     app = OpenAPI("online", info=Info(title="ShopLens", version="1"), doc_ui=False)
     app.extensions["searcher"] = searcher
     app.json.sort_keys = False  # type: ignore[attr-defined]

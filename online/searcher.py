@@ -1,5 +1,6 @@
 """The searcher: its parts put together. Only `live.current` changes afterwards."""
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +42,10 @@ class Searcher:
 
 
 def assemble_searcher(
-    config: SearcherConfig, load_encoder: EncoderLoader | None = None, work_aside: WorkAside = nullcontext
+    config: SearcherConfig,
+    load_encoder: EncoderLoader | None = None,
+    work_aside: WorkAside = nullcontext,
+    others_answer: Callable[[], bool] = lambda: False,
 ) -> Searcher:
     """Nothing is read yet: call `watcher.look` or `watcher.start`. The encoder is ONNX Runtime unless one is given."""
     store = open_store(config.store_uri)
@@ -56,7 +60,13 @@ def assemble_searcher(
         HostCache(store, config.cache_folder, config.builds_kept), load_encoder or _onnx_loader(config), work_aside
     )
     watcher = Watcher(
-        store, loader, live, metrics, poll_interval_s=config.poll_interval_s, after_look=spool.close_if_due
+        store,
+        loader,
+        live,
+        metrics,
+        poll_interval_s=config.poll_interval_s,
+        after_look=spool.close_if_due,
+        others_answer=others_answer,
     )
     cursors = Cursors(config.cursor_key, config.cache_folder)
     return Searcher(config, store, live, watcher, spool, metrics, cursors)

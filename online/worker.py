@@ -252,6 +252,11 @@ def write_problem(client: socket.socket, status: int, reason: str, detail: str) 
     util.write_nonblock(client, head.encode() + b"\r\n" + body)
 
 
+def others_answer() -> bool:
+    """Whether other workers of this one's master take requests, before it does itself."""
+    return WORK_LOADS.least() is not None
+
+
 @contextmanager
 def work_aside() -> Iterator[None]:
     """What this worker does meanwhile counts as requests that it answers, and lets go of the interpreter more often."""

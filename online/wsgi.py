@@ -5,7 +5,7 @@ import os
 from online.app import create_app
 from online.config import SearcherConfig
 from online.telemetry.logs import configure_logging
-from online.worker import work_aside
+from online.worker import others_answer, work_aside
 
 configure_logging()
-app = create_app(SearcherConfig.from_env(os.environ), work_aside=work_aside)
+app = create_app(SearcherConfig.from_env(os.environ), work_aside=work_aside, others_answer=others_answer)

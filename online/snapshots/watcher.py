@@ -2,8 +2,9 @@
 
 The live snapshot is one attribute. A search reads it once and keeps what it read, so that a swap disturbs nobody.
 A pointer that cannot be loaded leaves the live snapshot alone: one line in the log and a count a try, and longer and
-longer waits, until CURRENT changes. A worker that starts in such a time takes what this host served last; so does one
-that starts while this host still fetches what CURRENT names.
+longer waits, until CURRENT changes. A worker that starts in such a time takes what this host served last. So does one
+that starts beside others while their host still fetches what CURRENT names: they serve it too. A host that starts as a
+whole fetches first: what it served may show products that were deleted meanwhile.
 """
 
 import random
@@ -65,10 +66,12 @@ class Watcher:
         *,
         poll_interval_s: float,
         after_look: Callable[[], None] = lambda: None,
+        others_answer: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store, self._loader, self._live, self._metrics = store, loader, live, metrics
         self._poll_interval_s, self._after_look, self._clock = poll_interval_s, after_look, clock
+        self._others_answer = others_answer
         self._served_etag: str | None = None
         self._refused_etag: str | None = None
         self._refusals = 0
@@ -147,7 +150,7 @@ class Watcher:
         is_swap = self._live.current is not None
         try:
             pointer = Pointer.from_json(found.data)
-            if not is_swap:
+            if not is_swap and self._others_answer():
                 self._stand_in(partial(self._loader.load_meanwhile, pointer))
             started = time.perf_counter()
             snapshot = self._loader.load(pointer, self._live.current)

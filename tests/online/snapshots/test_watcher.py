@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
@@ -17,7 +18,7 @@ from online.config import SearcherConfig
 from online.searcher import Searcher, assemble_searcher
 from online.snapshots.golden import GoldenQueries
 from online.snapshots.host_cache import HostCache
-from online.snapshots.snapshot import SnapshotLoader
+from online.snapshots.snapshot import Snapshot, SnapshotLoader
 from online.snapshots.watcher import FIRST_WAIT_S, LONGEST_WAIT_S, LiveSnapshot, Look, Watcher
 from online.telemetry.logs import configure_logging
 from online.telemetry.metrics import SearcherMetrics
@@ -301,12 +302,31 @@ def test_a_worker_that_starts_while_another_one_fetches_serves_what_the_host_ser
 ) -> None:
     put_build(store, tmp_path / "scratch", [*SHOP, CAR], build_id="b2")
     point_at(store, "b2", 2)
-    late = assemble_searcher(config, lambda folder: MeanColourEncoder())
+    late = assemble_searcher(config, lambda folder: MeanColourEncoder(), others_answer=lambda: True)
     with HostCache(store, config.cache_folder, 2).locked():  # as long as a download takes
         late.watcher.start(first_look_wait_s=PATIENCE_S)
         assert late.snapshot().pointer.generation == 1
     wait_until(lambda: late.snapshot().pointer.generation == 2, "what CURRENT names is served")
     late.watcher.stop()
+
+
+def test_a_host_that_starts_as_a_whole_shows_nothing_before_what_current_names(
+    config: SearcherConfig, searcher: Searcher, store: FolderStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other hosts may serve it already: what was deleted must not appear again."""
+    put_build(store, tmp_path / "scratch", [*SHOP, CAR], build_id="b2")
+    point_at(store, "b2", 2)
+    late = assemble_searcher(config, lambda folder: MeanColourEncoder())
+    served_while_it_loads, load = [], SnapshotLoader.load
+
+    def load_and_look(self: SnapshotLoader, *arguments: Any) -> Snapshot:
+        served_while_it_loads.append(late.live.current)
+        return load(self, *arguments)
+
+    monkeypatch.setattr(SnapshotLoader, "load", load_and_look)
+    late.watcher.look()
+    assert served_while_it_loads == [None]
+    assert late.snapshot().pointer.generation == 2
 
 
 def test_a_worker_that_starts_while_the_store_keeps_it_waiting_serves_from_disk(
