@@ -126,11 +126,12 @@ test-full: $(STAMPS) .jars/local/.archived ## the full tier: Spark, servers, a s
 	in_dags() { $(AIRFLOW)/pytest -q -m "full" tests/dags $(PYTEST_ARGUMENTS); }
 	in_e2e() { $(PIPELINE)/pytest -q -m "full" tests/e2e $(PYTEST_ARGUMENTS); }
 	in_pipeline_faults() { $(PIPELINE)/pytest -q -m "full" tests/faults/pipeline $(PYTEST_ARGUMENTS); }
-	in_searcher() { $(ONLINE)/pytest -q -m "full" tests/online tests/faults/online $(PYTEST_ARGUMENTS); }
+	in_searcher_faults() { $(ONLINE)/pytest -q -m "full" tests/faults/online $(PYTEST_ARGUMENTS); }
+	in_searcher() { $(ONLINE)/pytest -q -m "full" tests/online $(PYTEST_ARGUMENTS); }
 	# Two at once, one for a core: whichever is free takes the next part.
 	rest() {
 	  local failed=
-	  for part in dags e2e pipeline_faults searcher; do
+	  for part in dags e2e pipeline_faults searcher_faults searcher; do
 	    if mkdir test-output/taken/$$part 2>/dev/null; then in_$$part || failed=1; fi
 	  done
 	  test -z "$$failed"
