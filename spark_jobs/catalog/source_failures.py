@@ -27,6 +27,13 @@ _FAILURES = (
 )  # fmt: skip
 """What Spark says somewhere in pages of trace, and what that comes to."""
 
+_REFUSALS = (
+    (("NoSuchBucket", "UnknownStoreException"), "lies in a bucket that does not exist: mend --catalog, or create it"),
+    (("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "NoAuthWithAWSException", "AccessControlException",
+      "Permission denied"), "may not be read by this user: check credentials and permissions, or mend --catalog"),
+)  # fmt: skip
+"""What a person has to change elsewhere, before the same catalog can be read."""
+
 _SAID_BY_DATABASE = re.compile(r"PSQLException: (.{1,200})")
 
 
@@ -35,6 +42,9 @@ def explain_failure(error: Exception, place: CatalogPlace) -> Exception:
     text = str(error)
     if place.is_database and _SAID_BY_DATABASE.search(text):
         return database_error(error, place, "table or query of that kind")
+    for signs, said in _REFUSALS:
+        if any(sign in text for sign in signs):
+            return Misconfigured(f"{place.shown} {said}")
     for signs, said in _FAILURES:
         if any(sign in text for sign in signs):
             return BadData(f"{place.shown} has {said}")
