@@ -6,7 +6,9 @@ import re
 from schemas.errors import BadData, MappingInvalid, Misconfigured, TryAgain
 from spark_jobs.catalog.places import CatalogPlace
 
-_FAILURES = (
+Signs = tuple[tuple[tuple[str, ...], str], ...]
+
+_FAILURES: Signs = (
     (("CSV header does not conform", "Number of column in CSV header is not equal"),
      "CSV files with different headers, or with columns that have no name or share one: give each its own --catalog"),
     (("CANNOT_READ_FILE_FOOTER", "is not a Parquet file", "ParquetDecodingException", "can not read class org.apache.parquet"),
@@ -27,7 +29,7 @@ _FAILURES = (
 )  # fmt: skip
 """What Spark says somewhere in pages of trace, and what that comes to."""
 
-_REFUSALS = (
+_REFUSALS: Signs = (
     (("NoSuchBucket", "UnknownStoreException"), "lies in a bucket that does not exist: mend --catalog, or create it"),
     (("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "NoAuthWithAWSException", "AccessControlException",
       "Permission denied"), "may not be read by this user: check credentials and permissions, or mend --catalog"),
