@@ -35,7 +35,7 @@ def create_app(
 ) -> OpenAPI:
     """With `watch` it follows CURRENT; without, `extensions["searcher"]` is driven by hand. Spans go to `tracer`, or to
     the collector that the configuration asks for. A snapshot is made inside `work_aside()`. While `others_answer()`,
-    workers beside this one, it need not wait for what they have not got yet either.
+    workers beside this one, it serves what they do until what CURRENT names is fetched.
 
     Raises Misconfigured where a setting is wrong. A store that does not answer is no error: it may come back.
     """

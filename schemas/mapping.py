@@ -38,6 +38,8 @@ MAPPED_COLUMNS = (
     "product_id", "title", "description", "brand", "category", "colour", "price", "currency", "in_stock",
     "group_id", "created_at", "updated_at", "deleted",
 )  # fmt: skip
+NEEDS_ALL_FIELDS = ("product_id", "group_id")
+"""A template for these is nothing where any of its fields is: half an id would be another product's."""
 
 _KEYS = {
     "source": ("format", "path", "table", "delimiter", "encoding"),

@@ -77,6 +77,14 @@ class HostCache:
         """A verified copy of deltas/<id>/. Hold the lock."""
         return self._sealed("deltas", delta_id, DELTA_FOLDERS.fetch, delta_key)
 
+    def copies(self, served: Served) -> Copies:
+        """Verified copies of all that is served. Hold the lock."""
+        return Copies(
+            self.build_folder(served.build_id),
+            self.model_folder(served.model_id),
+            None if served.delta_id is None else self.delta_folder(served.delta_id),
+        )
+
     def kept(self, served: Served) -> Copies | None:
         """The verified copies of all that is served, where all are here. Another worker may remove them, so open them
         at once; no lock is needed."""

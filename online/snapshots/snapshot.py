@@ -11,7 +11,7 @@ from PIL import Image
 
 from online.snapshots.catalog import Catalog, count_products
 from online.snapshots.golden import GoldenQueries, ask_golden_queries, check_text_vectors
-from online.snapshots.host_cache import HostCache
+from online.snapshots.host_cache import Copies, HostCache
 from online.snapshots.rank_features import RankFeatures
 from retrieval.encoders.bundles import read_bundle
 from retrieval.encoders.contract import Encoder
@@ -127,12 +127,9 @@ class SnapshotLoader:
 
     def _load_base(self, pointer: Pointer, live: Snapshot | None) -> Snapshot:
         with self._cache.locked():
-            build_folder = self._cache.build_folder(pointer.live.build_id)
-            model_folder = self._cache.model_folder(pointer.live.model_id)
-            segment = open_build(build_folder, verify=False)
-            delta = self._open_delta(pointer, segment.manifest)
-            golden = GoldenQueries.read(build_folder, segment.manifest)
-        return self._make(pointer, model_folder, segment, delta, golden, live)
+            copies = self._cache.copies(pointer.live)
+            opened = _open(copies)
+        return self._make(pointer, copies.model, *opened, live)
 
     def _make(
         self, pointer: Pointer, model_folder: Path, segment: Segment, delta: Delta | None, golden: GoldenQueries,
@@ -186,10 +183,13 @@ class SnapshotLoader:
         copies = self._cache.kept(pointer.live)
         if copies is None:
             return None
-        segment = open_build(copies.build, verify=False)
-        delta = None if copies.delta is None else open_delta(copies.delta, segment.manifest, verify=False)
-        golden = GoldenQueries.read(copies.build, segment.manifest)
-        return self._make(pointer, copies.model, segment, delta, golden, None)
+        return self._make(pointer, copies.model, *_open(copies), None)
+
+
+def _open(copies: Copies) -> tuple[Segment, Delta | None, GoldenQueries]:
+    segment = open_build(copies.build, verify=False)
+    delta = None if copies.delta is None else open_delta(copies.delta, segment.manifest, verify=False)
+    return segment, delta, GoldenQueries.read(copies.build, segment.manifest)
 
 
 def check_model(bundle: Bundle, manifest: Manifest) -> None:

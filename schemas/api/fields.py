@@ -5,6 +5,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
 
+from schemas.texts import OUTER_BLANKS
+
 RESULTS_MAX = 100
 RESULTS_DEFAULT = 20
 CURSOR_MAX_CHARS = 100_000
@@ -17,9 +19,6 @@ ATTRIBUTE_PREFIX = "attributes."
 ATTRIBUTE_FACETS_MAX = 8
 SHA256_PATTERN = "^[0-9a-f]{64}$"
 REQUEST_ID_PATTERN = "^[A-Za-z0-9._-]{1,64}$"
-
-OUTER_BLANKS = " \t\r\n\x0b\x0c\u00a0\u200b\ufeff"
-"""What ingest takes off both ends of a shop's texts (spark_jobs.catalog.text)."""
 
 
 def _as_kept(value: object) -> object:

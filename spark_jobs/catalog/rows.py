@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from schemas.mapping import MAPPED_COLUMNS, CatalogMapping
+from schemas.mapping import MAPPED_COLUMNS, NEEDS_ALL_FIELDS, CatalogMapping
 from schemas.reasons import RowReason
 from schemas.tables import PRODUCTS
 from spark_jobs.catalog.links import found_links, resolved_links
@@ -24,7 +24,6 @@ OTHER_MAX_CHARACTERS = 1024
 LINK_MAX_CHARACTERS = 4096
 
 _KEPT_AS_TEXT = ("product_id", "title", "description", "brand", "category", "colour", "currency", "group_id")
-_NEEDS_ALL_FIELDS = ("product_id", "group_id")
 _REPLACEMENT = "\ufffd"
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?$"
 _AMOUNT = r"([+-]?(?:\d+\.?\d*|\.\d+))"
@@ -90,7 +89,7 @@ def _worded(name: str, mapping: CatalogMapping) -> Column:
         fallback = F.coalesce(_currency_of(_worded("price", mapping)), fallback)
     if name not in mapping.columns:
         return fallback
-    theirs = clean(expression(mapping.columns[name], blank_if_null=name not in _NEEDS_ALL_FIELDS))
+    theirs = clean(expression(mapping.columns[name], blank_if_null=name not in NEEDS_ALL_FIELDS))
     return F.coalesce(theirs, fallback)
 
 

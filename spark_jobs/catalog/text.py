@@ -6,8 +6,8 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from schemas.mapping import is_template
+from schemas.texts import OUTER_BLANKS
 
-_BLANKS = " \t\r\n\x0b\x0c\u00a0\u200b\ufeff"
 _FIELD = re.compile(r"\{([^{}]+)\}")
 
 
@@ -38,7 +38,7 @@ def template(text: str, *, blank_if_null: bool) -> Column:
 
 def clean(text: Column) -> Column:
     """Without outer blanks; null where nothing is left."""
-    trimmed = F.trim(text, F.lit(_BLANKS))
+    trimmed = F.trim(text, F.lit(OUTER_BLANKS))
     return F.when(trimmed != "", trimmed)
 
 

@@ -22,7 +22,7 @@ from PIL import Image
 
 from retrieval.photos.decoding import decode_photo
 from schemas.errors import BadData, MappingInvalid, PhotoRejected
-from schemas.mapping import CatalogMapping, ImageLinks, fields_of, is_template
+from schemas.mapping import NEEDS_ALL_FIELDS, CatalogMapping, ImageLinks, fields_of, is_template
 from schemas.reasons import FetchReason, http_reason
 from spark_jobs.fetch.links import LinkRefused, parse_link
 
@@ -33,7 +33,6 @@ DOWNLOAD_TIMEOUT_S = 20.0
 _FIELD = re.compile(r"\{([^{}]+)\}")
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.\-]+):")
 _READ_AT_ONCE = 4
-_NEEDS_ALL_FIELDS = ("product_id", "group_id")
 _BYTE_ORDER_MARK = "\ufeff"
 
 
@@ -183,7 +182,7 @@ def _refuse_missing_columns(row: dict[str, str], mapping: CatalogMapping) -> Non
 def _mapped_values(row: dict[str, str], mapping: CatalogMapping) -> dict[str, str]:
     values = {ours: str(value) for ours, value in mapping.defaults.items()}
     for ours, expression in {**mapping.attributes, **mapping.columns}.items():
-        if text := _fill(expression, row, all if ours in _NEEDS_ALL_FIELDS else any).strip():
+        if text := _fill(expression, row, all if ours in NEEDS_ALL_FIELDS else any).strip():
             values[ours] = text
     return values
 

@@ -38,21 +38,21 @@ def draw_report(report: dict[str, Any], path: Path) -> None:
     from matplotlib import pyplot
 
     # Names of categories in another script: an SVG leaves them to its reader's fonts, elsewhere they may be boxes.
-    matplotlib.rcParams["svg.fonttype"] = "none"
-    warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
-    drawn = [direction for direction in TITLES if direction in report]
-    tallest = max(len(report[direction]["by_category"]) for direction in drawn)
-    figure, panels = pyplot.subplots(1, len(drawn), figsize=(6.5 * len(drawn), 1.6 + 0.42 * tallest), squeeze=False)
-    for panel, direction in zip(panels[0], drawn, strict=True):
-        _draw_direction(panel, TITLES[direction], report[direction])
-    figure.suptitle(f"{report['model_id']}: {report['protocol']}", fontsize=9)
-    figure.tight_layout()
-    try:
-        figure.savefig(path, dpi=120)
-    except (OSError, ValueError) as error:
-        raise BadData(f"the plot cannot be written to {path}: {error}") from None
-    finally:
-        pyplot.close(figure)
+    with matplotlib.rc_context({"svg.fonttype": "none"}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
+        drawn = [direction for direction in TITLES if direction in report]
+        tallest = max(len(report[direction]["by_category"]) for direction in drawn)
+        figure, panels = pyplot.subplots(1, len(drawn), figsize=(6.5 * len(drawn), 1.6 + 0.42 * tallest), squeeze=False)
+        for panel, direction in zip(panels[0], drawn, strict=True):
+            _draw_direction(panel, TITLES[direction], report[direction])
+        figure.suptitle(f"{report['model_id']}: {report['protocol']}", fontsize=9)
+        figure.tight_layout()
+        try:
+            figure.savefig(path, dpi=120)
+        except (OSError, ValueError) as error:
+            raise BadData(f"the plot cannot be written to {path}: {error}") from None
+        finally:
+            pyplot.close(figure)
 
 
 def _table(title: str, direction: dict[str, Any]) -> Table:
