@@ -31,4 +31,4 @@ class Nearness:
     @cached_property
     def order(self) -> Int64:
         """The number of each list (nlist,), the one nearest to the query first."""
-        return np.argsort(-self.scores, kind="stable")
+        return np.argsort(-self.scores)

@@ -121,13 +121,10 @@ def plan_filtered(
     return Plan("probe_more", why, matched, wanted)
 
 
-def widen(plan: Plan, nlist: int) -> Plan:
-    """The plan after one whose best rows lay far out among the probed lists: twice the probes, or every match."""
-    if 2 * plan.nprobe > PROBED_SHARE_MAX * nlist:
-        why = f"the best matches lie as far out as {plan.nprobe} of {nlist} lists: all {plan.rows_matched} are scanned"
-        return Plan("scan_all", why, plan.rows_matched)
-    why = f"{2 * plan.nprobe} of {nlist} lists, since the best matches lay far out among half as many"
-    return Plan("probe_more", why, plan.rows_matched, 2 * plan.nprobe)
+def scan_beyond(plan: Plan, nlist: int) -> Plan:
+    """The plan after one whose best rows lay far out among the probed lists: the matches are scanned."""
+    why = f"the best matches lay far out among {plan.nprobe} of {nlist} lists: all {plan.rows_matched} are scanned"
+    return Plan("scan_all", why, plan.rows_matched)
 
 
 def widen_mixed(plan: Plan, nlist: int) -> Plan | None:

@@ -70,6 +70,12 @@ class RowSet:
         below = words[place] & ((np.uint64(1) << bit.astype(np.uint64)) - np.uint64(1))
         return np.asarray(np.diff(before[place] + np.bitwise_count(below)), dtype=np.int64)
 
+    @cached_property
+    def list_sizes(self) -> Int64:
+        """How many rows each coarse list (nlist,) holds, whether they are in the set or not."""
+        assert self.list_starts is not None
+        return np.diff(self.list_starts)
+
     def rows_of_lists(self, lists: Int64) -> Int64:
         """The numbers of the rows that the coarse lists (m,) hold, sorted."""
         assert self.list_starts is not None
@@ -95,5 +101,4 @@ class RowSet:
 
     def lists_filled(self, share: float) -> Mask:
         """Of which coarse lists (nlist,) at least that share of the rows, above 0, is in the set."""
-        assert self.list_starts is not None
-        return np.asarray((self.by_list > 0) & (self.by_list >= share * np.diff(self.list_starts)))
+        return np.asarray((self.by_list > 0) & (self.by_list >= share * self.list_sizes))

@@ -26,6 +26,8 @@ from retrieval.arrays import Float32, Int64, Mask
 from retrieval.folders.kinds import BUILD_FOLDERS
 from retrieval.items.table import map_items
 from retrieval.search.exact import NO_ROW
+from retrieval.search.found import Found
+from retrieval.search.list_scan import take_lowest_scores
 from retrieval.search.match_scan import PASS_SHARE, scan_matches
 from retrieval.search.nearness import Nearness
 from retrieval.search.planner import (
@@ -37,7 +39,7 @@ from retrieval.search.planner import (
     plan_among_live,
     plan_filtered,
     plan_unfiltered,
-    widen,
+    scan_beyond,
     widen_mixed,
 )
 from retrieval.search.row_scan import scan_rows
@@ -147,7 +149,11 @@ class Segment:
                 scores, found = _without_gaps(self._search_lists(queries, k, parameters, plan.nprobe, selector))
                 if (selector is None and not mixed) or self._lie_near(found[:BEST_ROWS], nearness, plan.nprobe):
                     return scores, found, plan
-                wider = widen_mixed(plan, self._nlist) if mixed and mask is None else widen(plan, self._nlist)
+                if chosen is not None and not (mixed and mask is None):
+                    # What was re-ranked of estimates may lack some of the best: then all is scanned.
+                    known = (0, None) if parameters.rerank else (plan.nprobe, (scores, found))
+                    return *self._scan(queries, k, chosen, nearness, *known), scan_beyond(plan, self._nlist)
+                wider = widen_mixed(plan, self._nlist)
                 if wider is None:
                     return scores, found, plan
                 plan = wider
@@ -161,13 +167,22 @@ class Segment:
         queries = np.ascontiguousarray(query, dtype=np.float32).reshape(1, -1)
         return self._scan(queries, k, self._live_among(mask), Nearness(self.index, queries[0]))
 
-    def _scan(self, queries: Float32, k: int, chosen: RowSet, nearness: Nearness) -> tuple[Float32, Int64]:
+    def _scan(
+        self,
+        queries: Float32,
+        k: int,
+        chosen: RowSet,
+        nearness: Nearness,
+        probed: int = 0,
+        found: Found | None = None,
+    ) -> Found:
+        """`found` are the best of the `probed` nearest lists."""
         if self.is_exact and len(chosen) >= PASS_SHARE * self.rows:
             selector = chosen.selector if len(chosen) < self.rows else None
             k = min(k, len(chosen))
             return _without_gaps(self._search_lists(queries, k, SearchParameters(), 0, selector))
-        rerank = self.manifest.photo_search.rerank
-        return scan_matches(self.index, self.estimates, self.vectors, queries[0], k, chosen, rerank, nearness)
+        rerank, query = self.manifest.photo_search.rerank, queries[0]
+        return scan_matches(self.index, self.estimates, self.vectors, query, k, chosen, rerank, nearness, probed, found)
 
     @property
     def _nlist(self) -> int:
@@ -242,6 +257,7 @@ def _estimates(folder: Path, manifest: Manifest, index: Any, list_starts: Int64 
     if ESTIMATES_FILE not in manifest.files:
         return None
     estimates = _read_index(folder / ESTIMATES_FILE, manifest)
+    take_lowest_scores(estimates)
     if list_starts is None or not np.array_equal(_starts_of_lists(estimates), list_starts):
         raise Corrupt(ESTIMATES_FILE, f"the lists of {INDEX_FILE}", "others")
     return estimates

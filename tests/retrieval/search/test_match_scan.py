@@ -7,9 +7,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from retrieval.search import match_scan
+from retrieval.search import coded_scan, match_scan
 from retrieval.search.exact import exact_search
-from retrieval.search.match_scan import Found, MatchScan, scan_matches
+from retrieval.search.found import Found
+from retrieval.search.list_scan import scan_lists
+from retrieval.search.match_scan import MatchScan, scan_matches
 from retrieval.search.nearness import Nearness
 from retrieval.search.planner import BEST_ROWS
 from retrieval.search.row_sets import RowSet
@@ -54,7 +56,7 @@ def both() -> np.ndarray:
 def test_the_best_matches_are_those_of_brute_force(
     segment: Segment, rows: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(match_scan, "CODED_ROWS_MIN", 500)
+    monkeypatch.setattr(coded_scan, "CODED_ROWS_MIN", 500)
     chosen = RowSet.of_rows(rows, ROWS, segment.list_starts)
     rerank = ROWS  # so many that estimates leave none of the best out
     for query in segment.vectors[[5, 1_500, 3_999]].astype(np.float32):
@@ -70,17 +72,16 @@ def test_small_codes_are_passed_over_only_where_many_matches_lie_together(
 ) -> None:
     if segment.estimates is None:
         return
-    monkeypatch.setattr(match_scan, "CODED_ROWS_MIN", 500)
+    monkeypatch.setattr(coded_scan, "CODED_ROWS_MIN", 500)
     monkeypatch.setattr(match_scan, "ALL_READ_MAX", 250)
+    monkeypatch.setattr(coded_scan, "CODES_A_ROW", 8)
     passed: list[int] = []
-    pass_over = MatchScan._pass_over
 
-    def noted(scan: MatchScan, index: Any, lists: np.ndarray, near: np.ndarray, k: int) -> Found:
-        if index is segment.estimates:
-            passed.append(len(scan.chosen))
-        return pass_over(scan, index, lists, near, k)
+    def noted(*arguments: Any) -> Found:
+        passed.append(int(chosen.by_list[arguments[3]].sum()))
+        return scan_lists(*arguments)
 
-    monkeypatch.setattr(MatchScan, "_pass_over", noted)
+    monkeypatch.setattr(coded_scan, "scan_lists", noted)
     for rows in (np.arange(0, ROWS, 9), np.arange(0, 300), together()):
         chosen = RowSet.of_rows(rows, ROWS, segment.list_starts)
         query = segment.vectors[0].astype(np.float32)
@@ -107,11 +108,11 @@ def test_of_matches_far_from_the_query_only_the_nearest_lists_are_read(
     monkeypatch.setattr(match_scan, "ALL_READ_MAX", 500)
     monkeypatch.setattr(match_scan, "FIRST_ROWS", 500)
     read: list[int] = []
-    scan_lists = MatchScan._scan_lists
+    scan_part = MatchScan._scan_lists
 
-    def noted(scan: MatchScan, part: slice, k: int, floor: float) -> list[Found]:
+    def noted(scan: MatchScan, part: slice, k: int, floor: float, error: float) -> tuple[list[Found], float]:
         read.append(int(scan.chosen.by_list[scan.lists[part]].sum()))
-        return scan_lists(scan, part, k, floor)
+        return scan_part(scan, part, k, floor, error)
 
     monkeypatch.setattr(MatchScan, "_scan_lists", noted)
     query = clustered.vectors[7].astype(np.float32)
@@ -136,6 +137,28 @@ def test_lists_are_read_until_as_many_were_found_as_are_wanted(
     _, found = scan_matches(clustered.index, clustered.estimates, clustered.vectors, query, wanted, chosen, 50)
     assert len(np.unique(found)) == wanted
     assert np.isin(found, rows).all()
+
+
+def test_a_scan_goes_on_from_where_probing_ended(clustered: Segment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(match_scan, "ALL_READ_MAX", 100)
+    query, probed = clustered.vectors[7].astype(np.float32), 5
+    far = np.flatnonzero(clustered.vectors.astype(np.float32) @ query < 0.3)
+    chosen, nearness = RowSet.of_rows(far, CROWD, clustered.list_starts), Nearness(clustered.index, query)
+    in_probed = np.intersect1d(far, chosen.rows_of_lists(nearness.order[:probed]))
+    scores, rows = exact_search(clustered.vectors, query[np.newaxis], K, in_probed)
+    read: list[int] = []
+    scan_part = MatchScan._scan_lists
+
+    def noted(scan: MatchScan, part: slice, k: int, floor: float, error: float) -> tuple[list[Found], float]:
+        assert not np.isin(scan.lists[part], nearness.order[:probed]).any()
+        read.append(len(scan.lists[part]))
+        return scan_part(scan, part, k, floor, error)
+
+    monkeypatch.setattr(MatchScan, "_scan_lists", noted)
+    here = (clustered.index, clustered.estimates, clustered.vectors)
+    _, found = scan_matches(*here, query, K, chosen, CROWD, nearness, probed, (scores[0], rows[0]))
+    assert found.tolist() == exact_search(clustered.vectors, query[np.newaxis], K, far)[1][0].tolist()
+    assert sum(read) > 0
 
 
 def test_what_was_read_moves_the_margin_within_its_bounds(clustered: Segment, monkeypatch: pytest.MonkeyPatch) -> None:

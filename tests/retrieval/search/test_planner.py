@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from retrieval.search import planner
-from retrieval.search.planner import Plan, plan_filtered, plan_unfiltered, widen, widen_mixed
+from retrieval.search.planner import Plan, plan_filtered, plan_unfiltered, scan_beyond, widen_mixed
 
 ROWS, NLIST, NPROBE = 100_000, 100, 4
 
@@ -63,10 +63,10 @@ def test_sparse_matches_are_scored_rather_than_most_lists_probed() -> None:
     assert plan_for(np.full(NLIST, 60)).path == "scan_all"
 
 
-def test_a_plan_whose_best_rows_lay_far_out_probes_twice_as_much_and_then_scores_every_match() -> None:
-    wider = widen(Plan("probe", "", 40_000, 10), NLIST)
-    assert (wider.path, wider.nprobe, wider.rows_matched) == ("probe_more", 20, 40_000)
-    assert (widen(wider, NLIST).path, widen(wider, NLIST).nprobe) == ("scan_all", 0)
+def test_a_plan_whose_best_rows_lay_far_out_has_every_further_match_scanned() -> None:
+    further = scan_beyond(Plan("probe", "", 40_000, 10), NLIST)
+    assert (further.path, further.nprobe, further.rows_matched) == ("scan_all", 0, 40_000)
+    assert f"10 of {NLIST} lists" in further.why
 
 
 def test_a_mixed_query_whose_best_rows_lay_far_out_probes_up_to_a_quarter_of_the_lists() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from retrieval.folders.files import describe_file
-from retrieval.search import match_scan, planner
+from retrieval.search import coded_scan, planner
 from retrieval.search.exact import exact_search
 from retrieval.search.segments import Segment, open_build
 from schemas.errors import Corrupt, SchemaTooNew
@@ -227,7 +227,7 @@ def test_estimates_of_other_lists_are_refused_even_with_right_checksums(copy_of:
 
 
 def test_a_build_of_before_there_were_estimates_finds_the_same(copy_of: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(match_scan, "CODED_ROWS_MIN", 500)
+    monkeypatch.setattr(coded_scan, "CODED_ROWS_MIN", 500)
     segment = open_build(copy_of)
     if segment.manifest.index_kind != "ivf_fp16":
         return
