@@ -46,7 +46,10 @@ def delta_evaluation_key(delta_id: str) -> str:
 
 @dataclass(frozen=True)
 class DeltaEvaluation:
-    """The newest versions (by table path) at which a delta was the whole difference to its base, by the gate's word."""
+    """The newest versions (by table path) at which a delta was the whole difference to its base, by the gate's word.
+
+    `lake_id` is whose versions they are; empty where an earlier release wrote it.
+    """
 
     delta_id: str
     base_build_id: str
@@ -55,6 +58,7 @@ class DeltaEvaluation:
     interval_end: str
     failures: tuple[str, ...] = ()
     figures: dict[str, float] = field(default_factory=dict)
+    lake_id: str = ""
 
     def to_json(self) -> bytes:
         return json.dumps(asdict(self), sort_keys=True, indent=1).encode()

@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass, field, replace
 from schemas.errors import Corrupt, SchemaTooNew
 
 POINTER_KEY = "CURRENT"
-POINTER_VERSION = 1
+POINTER_VERSION = 2
+"""Since 2 it names the lake."""
 HISTORY_LENGTH = 20
 
 
@@ -40,7 +41,10 @@ class Generation:
 
 @dataclass(frozen=True)
 class Pointer:
-    """CURRENT's content. `generation` only grows; `interval_end` and `source_versions` never go back in time."""
+    """CURRENT's content. `generation` only grows; `interval_end` and `source_versions` never go back in time.
+
+    `lake_id` says whose versions these are: one that is made anew counts from 0 again. Empty where nobody said.
+    """
 
     generation: int
     interval_end: str
@@ -51,6 +55,7 @@ class Pointer:
     traffic: dict[str, float] = field(default_factory=lambda: {"live": 1.0})
     hold: Hold | None = None
     history: tuple[Generation, ...] = ()
+    lake_id: str = ""
     schema_version: int = POINTER_VERSION
 
     def to_json(self) -> bytes:
@@ -70,6 +75,7 @@ class Pointer:
             pointer = cls(
                 **{
                     **fields,
+                    "schema_version": POINTER_VERSION,
                     "live": Served(**fields["live"]),
                     "candidate": _optional_served(fields.get("candidate")),
                     "previous": _optional_served(fields.get("previous")),
@@ -97,8 +103,19 @@ class Pointer:
             and all(
                 type(number) is int for each in counted for number in (each.generation, *each.source_versions.values())
             )
-            and all(isinstance(text, str) for text in (*names, *said, *(each.interval_end for each in counted)))
+            and all(
+                isinstance(text, str)
+                for text in (self.lake_id, *names, *said, *(each.interval_end for each in counted))
+            )
         )
+
+    def is_of(self, lake_id: str) -> bool:
+        """Whether the versions are known to be this lake's."""
+        return bool(lake_id) and lake_id == self.lake_id
+
+    def is_of_another(self, lake_id: str) -> bool:
+        """Whether the versions are known to be another lake's."""
+        return bool(self.lake_id and lake_id) and lake_id != self.lake_id
 
     def with_history(self, line: Generation) -> "Pointer":
         """This pointer with `line` as the newest of the last twenty generations."""

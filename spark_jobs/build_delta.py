@@ -36,8 +36,8 @@ def build_delta(context: JobContext, arguments: argparse.Namespace) -> Receipt:
         return context.receipt(facts={"skipped": NOTHING_PUBLISHED})
     pointer = found[0]
     bases = [_base(context, pointer, build_id) for build_id in arguments.base] or named_bases(pointer)
-    versions = _pinned_versions(context, pointer, by_hand=bool(arguments.base))
-    maker = DeltaMaker(context, versions, max(context.interval.key, pointer.interval_end))
+    versions, lake_id = _pinned_versions(context, pointer, by_hand=bool(arguments.base))
+    maker = DeltaMaker(context, versions, max(context.interval.key, pointer.interval_end), lake_id)
     maker.refuse_another_lake(versions, pointer)
     kept = []
     for served in bases:
@@ -52,14 +52,15 @@ def build_delta(context: JobContext, arguments: argparse.Namespace) -> Receipt:
             continue
         if arguments.base and delta_id and served.build_id in maker.deltas.made:
             evaluate_delta(maker, served.build_id, delta_id, thoroughly=True)
-    return _receipt(context, maker.deltas, bases[0], kept)
+    return _receipt(context, maker.deltas, bases[0], kept, lake_id)
 
 
-def _receipt(context: JobContext, deltas: Deltas, leading: Served, kept: Sequence[str]) -> Receipt:
+def _receipt(context: JobContext, deltas: Deltas, leading: Served, kept: Sequence[str], lake_id: str) -> Receipt:
     """Counts are those of the first base: the live one, unless others were named. `kept` could be given no delta."""
     made = deltas.made.get(leading.build_id)
     counts: dict[str, int] = {}
-    facts: dict[str, object] = {"base": leading.build_id, "deltas": deltas.ids, "unchanged": not deltas.made}
+    facts: dict[str, object] = {"base": leading.build_id, "deltas": deltas.ids, "unchanged": not deltas.made,
+                                "lake_id": lake_id}  # fmt: skip
     if made:
         manifest = made.manifest
         counts = {"rows": manifest.rows, "tombstones": manifest.tombstones, "changed": manifest.changed}
@@ -89,19 +90,20 @@ def _wants_rebuild(context: JobContext, delta_id: str | None) -> bool:
     return found is not None and found.wants_rebuild
 
 
-def _pinned_versions(context: JobContext, pointer: Pointer, *, by_hand: bool) -> dict[str, int]:
+def _pinned_versions(context: JobContext, pointer: Pointer, *, by_hand: bool) -> tuple[dict[str, int], str]:
+    """The versions to compare with, and the id of the lake that they are of, as far as the receipts say it."""
     try:
         pinned = read_pins(context)
     except MissingReceipt:
         if not by_hand:
             raise
-        return pointer.source_versions
+        return pointer.source_versions, pointer.lake_id
     if embeddings(pointer.live.model_id).path not in pinned.versions:
         log.warning(
             "photos are embedded with %s, but the live base is of %s: new ones are found from the next hour on",
             pinned.model_id, pointer.live.model_id,
         )  # fmt: skip
-    return pinned.versions
+    return pinned.versions, pinned.lake_id
 
 
 def _base(context: JobContext, pointer: Pointer, build_id: str) -> Served:

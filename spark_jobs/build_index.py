@@ -53,12 +53,16 @@ _SETTINGS = {"spark.sql.execution.arrow.maxRecordsPerBatch": "4096"}
 
 @dataclass(frozen=True)
 class Pinned:
-    """What the earlier jobs of this run left: Delta versions by table, those of all models' vectors, and the run's model."""
+    """What the earlier jobs of this run left: Delta versions by table, those of all models' vectors, and the run's model.
+
+    `lake_id` is whose versions they are; empty in receipts of an earlier release.
+    """
 
     versions: dict[str, int]
     model_id: str
     fingerprint: str
     is_newest: bool
+    lake_id: str = ""
 
 
 def read_pins(context: JobContext) -> Pinned:
@@ -78,6 +82,7 @@ def read_pins(context: JobContext) -> Pinned:
         model_id=model_id,
         fingerprint=str(receipts["embed_images"].fact("fingerprint")),
         is_newest=bool(receipts["ingest_catalog"].facts.get("newest", True)),
+        lake_id=str(receipts["ingest_catalog"].facts.get("lake_id", "")),
     )
 
 
@@ -114,6 +119,7 @@ def build(context: JobContext, arguments: argparse.Namespace) -> Receipt:
         facts={
             "build_id": build_id, "reused": standing is not None, "index_kind": manifest.index_kind,
             "factory": manifest.factory, "model_id": pinned.model_id, "fingerprint": pinned.fingerprint,
+            "lake_id": pinned.lake_id,
         },
     )  # fmt: skip
 

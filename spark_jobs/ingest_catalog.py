@@ -191,15 +191,16 @@ def ingest_interval(context: JobContext, arguments: argparse.Namespace) -> Recei
     mapping = read_mapping(Path(arguments.mapping))
     spark = open_session(f"{JOB} {context.interval.key}", s3=context.uses_s3 or place.is_on_s3)
     started = time.monotonic()
+    lake = Lake(spark, context.lake)
     ingested = ingest(
-        Lake(spark, context.lake), place, mapping, Applied(context.interval, Mode(arguments.mode)),
+        lake, place, mapping, Applied(context.interval, Mode(arguments.mode)),
         Limits(arguments.max_deleted_share, arguments.max_bad_share),
     )  # fmt: skip
     return context.receipt(
         counts=ingested.counts,
         table_versions=ingested.table_versions,
         figures={"seconds_after_start_up": round(time.monotonic() - started, 3)},
-        facts={"newest": ingested.newest, "mode": arguments.mode},
+        facts={"newest": ingested.newest, "mode": arguments.mode, "lake_id": lake.lake_id()},
     )
 
 
@@ -207,7 +208,7 @@ def note_versions(context: JobContext) -> Receipt:
     """Of a run that takes no catalog: its other jobs work on the tables as they are."""
     lake = Lake(open_session(f"{JOB} {context.interval.key}", s3=context.uses_s3), context.lake)
     versions = {table.path: lake.version(table) for table in (PRODUCTS, PRODUCT_IMAGES)}
-    return context.receipt(table_versions=versions, facts={"newest": True, "mode": NOTHING})
+    return context.receipt(table_versions=versions, facts={"newest": True, "mode": NOTHING, "lake_id": lake.lake_id()})
 
 
 def parser() -> argparse.ArgumentParser:

@@ -32,7 +32,8 @@ def publish_build(context: JobContext, arguments: argparse.Namespace) -> Receipt
         raise GateFailed(build_id, ["evaluate_index did not pass it: run it again for this interval"])
     try:
         published = publish_caught_up(
-            context, BuiltBase(build_id, str(built.fact("model_id")), built.table_versions),
+            context,
+            BuiltBase(build_id, str(built.fact("model_id")), built.table_versions, built.facts.get("lake_id", "")),
             f"{context.dag}/{context.interval.key}/{build_id}", new_lake=arguments.new_lake,
         )  # fmt: skip
     except PublishingHeld as held:

@@ -28,12 +28,13 @@ def publish(context: JobContext, arguments: argparse.Namespace) -> Receipt:
     ids: dict[str, str | None] = built.fact("deltas")
     if evaluated.facts.get("deltas") != ids or not evaluated.facts.get("passed"):
         raise GateFailed(str(built.fact("base")), ["evaluate_delta did not pass its delta: run it again"])
+    ids |= evaluated.facts.get("kept", {})
     # Versions name what is published: the same hour run again over newer tables is another publish.
     versions = "-".join(str(version) for _, version in sorted(built.table_versions.items()))
     try:
         published = publish_deltas(
             context.store, ids, context.interval.key, built.table_versions,
-            f"{context.dag}/{context.interval.key}/{built.fact('base')}/{versions}",
+            f"{context.dag}/{context.interval.key}/{built.fact('base')}/{versions}", built.facts.get("lake_id", ""),
         )  # fmt: skip
     except PublishingHeld as held:
         log.warning("%s", held)

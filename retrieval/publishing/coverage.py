@@ -48,7 +48,7 @@ def with_covering_delta(store: ObjectStore, served: Served, pointer: Pointer) ->
     if is_there(store, served.delta_id) and covers(store, served, pointer.source_versions, pointer):
         return served
     ids = [found.folder_id for found in DELTA_FOLDERS.list_all(store) if _is_of(found, served.build_id)]
-    passed = [evaluation for delta_id in ids if (evaluation := _passed(store, delta_id))]
+    passed = [evaluation for delta_id in ids if (evaluation := _passed(store, delta_id, pointer.lake_id))]
     fitting = [found for found in passed if reaches(found.source_versions, pointer.source_versions)]
     newest = max(fitting, key=lambda evaluation: evaluation.interval_end, default=None)
     return replace(served, delta_id=newest.delta_id) if newest else None
@@ -66,12 +66,15 @@ def _is_of(found: StoredFolder[DeltaManifest], build_id: str) -> bool:
     return found.manifest is not None and found.manifest.base_build_id == build_id
 
 
-def _passed(store: ObjectStore, delta_id: str) -> DeltaEvaluation | None:
+def _passed(store: ObjectStore, delta_id: str, lake_id: str = "") -> DeltaEvaluation | None:
+    """Versions of another lake say nothing of this one's, though equal rows gave an equal base and delta."""
     try:
         evaluation = read_evaluation(store, delta_id)
     except BadData:  # damaged: what it says is not known
         return None
-    return evaluation if evaluation and evaluation.passed else None
+    if evaluation is None or (lake_id and evaluation.lake_id and evaluation.lake_id != lake_id):
+        return None
+    return evaluation if evaluation.passed else None
 
 
 def _known_versions(store: ObjectStore, served: Served, pointer: Pointer) -> Iterator[Mapping[str, int]]:
@@ -80,7 +83,7 @@ def _known_versions(store: ObjectStore, served: Served, pointer: Pointer) -> Ite
         yield pointer.source_versions
     yield from (line.source_versions for line in pointer.history if line.live == served)
     if served.delta_id:
-        if evaluation := _passed(store, served.delta_id):
+        if evaluation := _passed(store, served.delta_id, pointer.lake_id):
             yield evaluation.source_versions
         return
     try:

@@ -49,9 +49,11 @@ def swap(
     """Read, decide, write on condition; again until it is settled.
 
     `next_pointer` gives the pointer to write, or, where nothing is to change, what stands. `publish_id` is the one that
-    it lists. Raises PointerMoved when others won every time, StoreNotWritable, and what `next_pointer` raises.
+    it lists. Raises PointerMoved when others won every time, StoreUnavailable where the store failed to the last,
+    StoreNotWritable, and what `next_pointer` raises.
     """
     wrote = False
+    silence: StoreUnavailable | None = None
     for attempt in range(_ATTEMPTS):
         found = read_pointer(store)
         standing, etag = found if found else (None, None)
@@ -64,10 +66,12 @@ def swap(
             store.put(POINTER_KEY, wanted.to_json(), if_match=etag, if_none_match=etag is None)
             return Published(wanted, moved=True)
         except (PreconditionFailed, StoreUnavailable) as error:
-            wrote = True
+            wrote, silence = True, error if isinstance(error, StoreUnavailable) else None
             log.info("publishing, attempt %d: %s", attempt + 1, error)
             # Publishers that lost together must not come back together.
             time.sleep(random.uniform(0, _PAUSE_S) * 2**attempt)
+    if silence:
+        raise silence
     raise PointerMoved(f"{POINTER_KEY} in {store.uri} kept changing over {_ATTEMPTS} attempts: run publish again")
 
 

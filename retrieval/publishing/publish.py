@@ -19,6 +19,7 @@ def publish(
     publish_id: str,
     *,
     new_lake: bool = False,
+    lake_id: str = "",
     deltas: Mapping[str, str | None] | None = None,
 ) -> Published:
     """Make `served` live for a data interval (its end as in keys, so that text order is time order).
@@ -26,7 +27,9 @@ def publish(
     `deltas` are those, by build id, that the other bases of CURRENT get in the same swap: what was live becomes
     previous, and only with a delta of these versions can one roll back to it. The pointer does not move, and says so,
     where `publish_id` was published before, where nothing would change, or where the interval or any table's version
-    is older than what CURRENT covers; `new_lake` leaves out the versions, for a lake that was made anew.
+    is older than what CURRENT covers. `lake_id` tells whose versions they are. `new_lake` is for one that was made anew:
+    versions are not compared, and CURRENT forgets the bases of the lake before, whose versions say nothing of this one:
+    neither a delta nor a rollback could be trusted to leave out what is deleted here.
     Raises PublishingHeld after a rollback, PointerMoved when others won every time, BadData where the build or a delta
     is not whole in the store, StoreNotWritable, StoreUnavailable.
     """
@@ -41,15 +44,19 @@ def publish(
             publish_id=publish_id, live=served, interval_end=interval_end, source_versions=source_versions,
         )  # fmt: skip
         if standing is None:
-            return Pointer(line.generation, interval_end, source_versions, served).with_history(line)
+            return Pointer(
+                line.generation, interval_end, source_versions, served, lake_id=lake_id
+            ).with_history(line)  # fmt: skip
         if reason := _reason_to_stay(standing, line, new_lake):
             return Published(standing, moved=False, reason=reason)
         _refuse_hold(standing)
-        same_base = standing.live.build_id == served.build_id
+        if new_lake:
+            standing = replace(standing, previous=None, candidate=None, history=())
+        same_base = new_lake or standing.live.build_id == served.build_id
         return replace(
             standing, generation=line.generation, interval_end=interval_end, source_versions=source_versions,
             live=served, previous=_with_delta(standing.previous if same_base else standing.live, given),
-            candidate=_with_delta(standing.candidate, given),
+            candidate=_with_delta(standing.candidate, given), lake_id=lake_id or standing.lake_id,
         ).with_history(line)  # fmt: skip
 
     return swap(store, publish_id, next_pointer)
@@ -61,6 +68,7 @@ def publish_deltas(
     interval_end: str,
     source_versions: dict[str, int],
     publish_id: str,
+    lake_id: str = "",
 ) -> Published:
     """Lay deltas, by build id (None: the base is as the tables are), over the bases that CURRENT names.
 
@@ -85,7 +93,7 @@ def publish_deltas(
         wanted = replace(
             standing, generation=line.generation, interval_end=line.interval_end, source_versions=line.source_versions,
             live=line.live, previous=_with_delta(standing.previous, deltas),
-            candidate=_with_delta(standing.candidate, deltas),
+            candidate=_with_delta(standing.candidate, deltas), lake_id=lake_id or standing.lake_id,
         )  # fmt: skip
         if reason := _made_before(standing, publish_id) or _older_table(standing, source_versions):
             return Published(standing, moved=False, reason=reason)

@@ -97,11 +97,14 @@ def open_store(uri: str) -> ObjectStore:
         raise Misconfigured(f"{uri!r} is no object store: name a folder, or s3://bucket/prefix")
     if on_s3 and (parts.query or parts.fragment):  # what follows is no part of the prefix, and two stores would be one
         raise Misconfigured(f"{uri!r} holds ? or #, which no prefix may: name it otherwise")
+    prefix = parts.path.strip("/")
+    if on_s3 and prefix and {"", ".", ".."}.intersection(prefix.split("/")):  # servers over folders keep no such key
+        raise Misconfigured(f"{uri!r} holds //, . or .. between its slashes: name it without")
     if on_s3:
         # boto3 takes a second to import: a searcher on a folder, and a command's --help, need not wait for it.
         from retrieval.store.s3 import S3Store
 
-        return S3Store(parts.netloc, parts.path.strip("/"))
+        return S3Store(parts.netloc, prefix)
     if parts.scheme == "file" and parts.netloc not in ("", "localhost"):
         raise Misconfigured(f"{uri!r} names a host, {parts.netloc}: a folder is written file:///folder")
     return FolderStore(Path(unquote(parts.path) if parts.scheme == "file" else uri))

@@ -27,6 +27,12 @@ _KEYS_A_DELETION = 1000
 
 _CLOCK_TOLERANCE_S = 900  # S3's own: a HEAD is refused without saying why
 
+_BAD_CREDENTIALS = ("ExpiredToken", "InvalidToken", "TokenRefreshRequired")
+"""Answered with 400, though they are refusals like those with 401 and 403."""
+
+_ELSEWHERE = ("PermanentRedirect", "AuthorizationHeaderMalformed")
+"""The bucket is another region's, as far as botocore could not follow by itself."""
+
 
 class S3Store:
     """A prefix of an S3 bucket. Endpoint and credentials come from the standard AWS environment."""
@@ -58,6 +64,8 @@ class S3Store:
                 answer = self._client.put_object(Bucket=self.bucket, Key=self._key(key), Body=data, **conditions)
                 return str(answer["ETag"])
         except _Absent:
+            if if_match is None:
+                raise
             raise PreconditionFailed(key) from None
 
     def upload(self, path: Path, key: str) -> None:
@@ -174,8 +182,17 @@ class S3Store:
         if code == "NoSuchBucket":
             return StoreNotWritable(f"bucket {self.bucket} does not exist: create it, or name another")
         if code in ("NoSuchKey", "NoSuchUpload", "NotFound", "404") or status == 404:
-            return _Absent()
-        if status in (401, 403):
+            return _Absent(f"{self.uri} answers {key} with 404: see that AWS_ENDPOINT_URL is that of an S3 server")
+        if code in _ELSEWHERE:
+            return StoreNotWritable(
+                f"{self.uri} lies in another region: set AWS_REGION, or AWS_ENDPOINT_URL, to its own"
+            )
+        if code == "NotImplemented" or status in (405, 501):  # trying again would never end
+            return StoreNotWritable(
+                f"{self.uri} does not know how to do what {key} needs ({code or status}): use a store with conditional "
+                "writes, such as S3 itself"
+            )
+        if status in (401, 403) or code in _BAD_CREDENTIALS:
             off_s = _clock_difference_s(answer)
             if code == "RequestTimeTooSkewed" or abs(off_s) > _CLOCK_TOLERANCE_S:
                 return ClockOff(
@@ -209,5 +226,5 @@ def _clock_difference_s(answer: dict[str, Any]) -> float:
     return (datetime.now(UTC) - theirs).total_seconds()
 
 
-class _Absent(Exception):
-    """There is no such object."""
+class _Absent(StoreNotWritable):
+    """There is no such object; where none is asked for, a listing or a first write, it is no S3 that answers."""

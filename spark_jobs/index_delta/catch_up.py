@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from retrieval.folders.kinds import BUILD_FOLDERS
 from retrieval.publishing.pointer import Published, read_pointer
 from retrieval.publishing.publish import publish
-from schemas.errors import BadData, PointerMoved
+from schemas.errors import BadData, Misconfigured, PointerMoved
 from schemas.pointer import Pointer, Served
 from spark_jobs.index_delta.make import DeltaMaker
 from spark_jobs.index_delta.verdict import evaluate_delta
@@ -24,11 +24,12 @@ log = logging.getLogger("shoplens")
 
 @dataclass(frozen=True)
 class BuiltBase:
-    """A build of this run, and the versions whose rows it holds."""
+    """A build of this run, the versions whose rows it holds, and the lake whose versions they are (empty: not known)."""
 
     build_id: str
     model_id: str
     versions: Mapping[str, int]
+    lake_id: str = ""
 
     @property
     def served(self) -> Served:
@@ -44,16 +45,32 @@ def publish_caught_up(context: JobContext, built: BuiltBase, publish_id: str, *,
     for _ in range(CATCH_UPS):
         found = read_pointer(context.store)
         standing = found[0] if found else None
-        if standing is None or new_lake or _has_its_answer(context, standing, publish_id):
+        anew = new_lake and standing is not None and not standing.is_of(built.lake_id)
+        if anew:
+            _refuse_older_lakes_build(context, built)
+        if standing is None or anew or _has_its_answer(context, standing, publish_id):
             return publish(
-                context.store, built.served, context.interval.key, dict(built.versions), publish_id, new_lake=new_lake
-            )
+                context.store, built.served, context.interval.key, dict(built.versions), publish_id,
+                new_lake=anew, lake_id=built.lake_id,
+            )  # fmt: skip
         outcome = _publish_beside(context, standing, built, publish_id)
         made_before = any(line.publish_id == publish_id for line in outcome.pointer.history)
         if outcome.moved or made_before or outcome.pointer.generation == standing.generation:
             return outcome
         log.info("CURRENT moved on to generation %d: catching up again", outcome.pointer.generation)
     raise PointerMoved(f"CURRENT moved on {CATCH_UPS} times while a delta was made: run publish again")
+
+
+def _refuse_older_lakes_build(context: JobContext, built: BuiltBase) -> None:
+    """Equal rows give an equal build, which stands with the versions that it was first made from. Where these are the
+    lake's before, the hours would look for changes since versions that this one reaches only much later.
+    """
+    standing = BUILD_FOLDERS.find(context.store, built.build_id)
+    if standing and any(standing.source_versions.get(table, 0) > version for table, version in built.versions.items()):
+        raise Misconfigured(
+            f"build {built.build_id} was made from the lake before, of which it has the versions: run build_index with "
+            "another --seed and evaluate_index, then publish again"
+        )
 
 
 def _has_its_answer(context: JobContext, standing: Pointer, publish_id: str) -> bool:
@@ -73,7 +90,7 @@ def _publish_beside(context: JobContext, standing: Pointer, built: BuiltBase, pu
     covered = standing.source_versions
     versions = {table: max(version, covered.get(table, version)) for table, version in built.versions.items()}
     interval_end = max(context.interval.key, standing.interval_end)
-    maker = DeltaMaker(context, versions, interval_end)
+    maker = DeltaMaker(context, versions, interval_end, built.lake_id)
     maker.refuse_another_lake(built.versions, standing)
     delta_id = maker.make(built.served, standing, shown_at=built.versions)
     if built.build_id in maker.deltas.made and delta_id:
@@ -84,7 +101,7 @@ def _publish_beside(context: JobContext, standing: Pointer, built: BuiltBase, pu
     others = {served.build_id: _delta_of(maker, served, standing) for served in kept}
     return publish(
         context.store, replace(built.served, delta_id=delta_id), interval_end, maker.deltas.versions, publish_id,
-        deltas=others,
+        deltas=others, lake_id=built.lake_id,
     )  # fmt: skip
 
 

@@ -32,6 +32,8 @@ _TABLES = {table.path: table for table in (PRODUCTS, PRODUCT_IMAGES, IMAGE_FETCH
 
 Versions = Mapping[str, int]
 
+_WAYS_OUT = "Name the right --lake, or take the whole catalog, build, and publish with --new-lake"
+
 
 @dataclass(frozen=True)
 class Made:
@@ -55,8 +57,8 @@ class Deltas:
 class DeltaMaker:
     """Makes deltas of one run, with one Spark session, which is opened when first needed."""
 
-    def __init__(self, context: JobContext, versions: Versions, interval_end: str) -> None:
-        self.context, self.interval_end = context, interval_end
+    def __init__(self, context: JobContext, versions: Versions, interval_end: str, lake_id: str = "") -> None:
+        self.context, self.interval_end, self.lake_id = context, interval_end, lake_id
         self.deltas = Deltas(dict(versions))
         self._lake: Lake | None = None
 
@@ -85,10 +87,15 @@ class DeltaMaker:
         return self.deltas.ids[served.build_id]
 
     def refuse_another_lake(self, pinned: Versions, pointer: Pointer) -> None:
-        """Versions only grow. Raises Misconfigured where a table's newest is older than what CURRENT covers.
+        """Raises Misconfigured where the lake is known to be another, or a table's newest version is older, than what CURRENT
+        covers: of one lake versions only grow.
 
         The lake is asked only where what is pinned is older, as it also is where another run was published meanwhile.
         """
+        if pointer.is_of_another(self.lake_id):
+            raise Misconfigured(
+                f"{self.context.lake} is not the lake that CURRENT covers, but another, or it was made anew. {_WAYS_OUT}"
+            )
         for path, covered in sorted(pointer.source_versions.items()):
             if pinned.get(path, covered) >= covered:
                 continue
@@ -96,8 +103,7 @@ class DeltaMaker:
             if newest < covered:
                 raise Misconfigured(
                     f"{path} in {self.lake.root} is at version {newest}, but CURRENT covers {covered}: this is another "
-                    "lake, or it was made anew or restored. Name the right --lake, or take the whole catalog, build, "
-                    "and publish with --new-lake"
+                    f"lake, or it was made anew or restored. {_WAYS_OUT}"
                 )
 
     def sources(self, model_id: str) -> Sources:

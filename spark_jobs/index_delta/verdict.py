@@ -38,7 +38,7 @@ def evaluate_delta(
     write_evaluation(store, DeltaEvaluation(
         delta_id=delta_id, base_build_id=build_id, passed=not findings.failures,
         source_versions=maker.versions_of(base.manifest.model_id), interval_end=maker.interval_end,
-        failures=tuple(findings.failures), figures=findings.figures,
+        failures=tuple(findings.failures), figures=findings.figures, lake_id=maker.lake_id,
     ))  # fmt: skip
     if findings.failures:
         raise GateFailed(f"{build_id} with delta {delta_id}", findings.failures)

@@ -16,6 +16,7 @@ from schemas.tables import LAKE_VERSION, PRODUCTS, Table
 from spark_jobs.lake.table_care import standing_tables
 from spark_jobs.lake.tables import Lake, Snapshot
 from spark_jobs.running.job import absolute_lake
+from spark_jobs.running.passing_troubles import name_trouble
 from spark_jobs.running.session import open_session
 
 _READ_ERRORS = (PySparkException, Py4JError)
@@ -27,6 +28,7 @@ class Published:
 
     covered: dict[str, int]
     built_from: dict[str, int]
+    lake_id: str = ""
 
 
 def check_lake(lake: str, store: ObjectStore) -> Iterator[Finding]:
@@ -39,6 +41,9 @@ def check_lake(lake: str, store: ObjectStore) -> Iterator[Finding]:
     try:
         tables = list(standing_tables(opened))
     except _READ_ERRORS as error:
+        if trouble := name_trouble(str(error)):
+            yield raised("lake", trouble)
+            return
         yield wrong("lake", f"{lake} cannot be read: {_first_line(error)}", "check its address, credentials and policy")
         return
     if PRODUCTS not in tables:
@@ -64,6 +69,11 @@ def check_table(lake: Lake, table: Table, published: Published) -> Finding:
 
 def _check_age(check: str, table: Table, found: Snapshot, published: Published) -> Finding:
     covered = published.covered.get(table.path, 0)
+    if table == PRODUCTS and published.lake_id not in ("", found.table_id):
+        says = (
+            f"version {found.version} of another table than CURRENT covers: this is another lake, or it was made anew"
+        )
+        return wrong(check, says, "publish with --new-lake if it was made anew, else name the right --lake")
     if found.version < covered:
         says = f"version {found.version}, but CURRENT covers {covered}: this is another lake, or it was restored"
         return wrong(check, says, "publish with --new-lake if it was made anew, else name the right --lake")
@@ -109,7 +119,8 @@ def _published(store: ObjectStore) -> Published:
         build = BUILD_FOLDERS.find(store, found[0].live.build_id) if found else None
     except ShopLensError:
         return Published({}, {})
-    return Published(found[0].source_versions if found else {}, build.source_versions if build else {})
+    built_from = build.source_versions if build else {}
+    return Published(found[0].source_versions, built_from, found[0].lake_id) if found else Published({}, {})
 
 
 def _first_line(error: Exception) -> str:

@@ -13,7 +13,7 @@ from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 from schemas.errors import Misconfigured, SchemaTooNew, TryAgain
-from schemas.tables import LAKE_VERSION, Table
+from schemas.tables import LAKE_VERSION, PRODUCTS, Table
 from spark_jobs.lake.refusals import plain_refusals
 
 log = logging.getLogger("shoplens")
@@ -35,9 +35,13 @@ _CONFLICTS = ("ConcurrentModification", "ConcurrentAppend", "ConcurrentDelete", 
 
 
 class Snapshot(NamedTuple):
-    """The newest Delta version of a table, our schema version in it, and whether its change feed is on."""
+    """The newest Delta version of a table, Delta's id of it, our schema version in it, and whether its change feed is on.
+
+    The id stays when a table is copied or restored; one that is made anew has another, and counts from version 0.
+    """
 
     version: int
+    table_id: str
     schema: int
     has_feed: bool
 
@@ -102,6 +106,11 @@ class Lake:
         self.ensure(table)
         return self._snapshot(self.path(table)).version
 
+    def lake_id(self) -> str:
+        """What tells this lake from one that was made anew in its place: the id of its products."""
+        self.ensure(PRODUCTS)
+        return self.look(PRODUCTS).table_id
+
     def _create(self, table: Table) -> None:
         self._clear_half_made(table)
         builder = DeltaTable.createIfNotExists(self.spark).location(self.path(table))
@@ -153,14 +162,17 @@ class Lake:
             written, feed = properties.get(_SCHEMA_PROPERTY), properties.get(_FEED_PROPERTY)
             return Snapshot(
                 version=int(snapshot.version()),
+                table_id=str(snapshot.metadata().id()),
                 schema=int(written.get()) if written.isDefined() else 0,
                 has_feed=feed.isDefined() and str(feed.get()).lower() == "true",
             )
         except (Py4JError, AttributeError):  # a Delta whose inside differs from 4.0's
             table = DeltaTable.forPath(self.spark, path)
-            named = table.detail().collect()[0]["properties"]
+            detail = table.detail().collect()[0]
+            named = detail["properties"]
             return Snapshot(
                 version=int(table.history(1).collect()[0]["version"]),
+                table_id=str(detail["id"]),
                 schema=int(named.get(_SCHEMA_PROPERTY, 0)),
                 has_feed=str(named.get(_FEED_PROPERTY)).lower() == "true",
             )

@@ -3,6 +3,8 @@
 Its words are looked for in the text of an error: this needs no Spark itself.
 """
 
+import re
+
 from schemas.errors import TryAgain
 
 _NO_SPACE = "No space left on device"
@@ -17,6 +19,15 @@ _TROUBLES = (
     ("ExecutorLostFailure", "executors were lost again and again (if they are each time, give them more memory)"),
 )
 
+_OF_S3A = ("org.apache.hadoop.fs.s3a", "software.amazon.awssdk")
+_SILENCE = re.compile(
+    r"\b(UnknownHostException|ConnectException|SocketTimeoutException|SocketException|NoRouteToHostException"
+    r"|ConnectTimeoutException|ApiCallTimeoutException|NoHttpResponseException"
+    r"|AWSStatus500Exception|AWSServiceThrottledException|Status Code: 5\d\d)\b"
+)
+"""S3A tries each request again for some minutes before it gives one of these up."""
+_ADDRESS = re.compile(r"\b(s3a://[^\s:]*[^\s:.])")
+
 
 def name_trouble(said: str) -> TryAgain | None:
     """What an error's text comes to; None where it is none of these."""
@@ -24,6 +35,12 @@ def name_trouble(said: str) -> TryAgain | None:
         return TryAgain(
             "no space is left on a scratch disk of Spark (SPARK_LOCAL_DIRS, spark.local.dir): "
             "free some, or give it a larger one; run again, it starts where its tables stand"
+        )
+    if any(words in said for words in _OF_S3A) and (silence := _SILENCE.search(said)):
+        address = _ADDRESS.search(said)
+        return TryAgain(
+            f"{address[1] if address else 'S3'} did not answer, or with an error of its own ({silence[1]}): mend its "
+            "server, or AWS_ENDPOINT_URL; run again, it starts where its tables stand"
         )
     for words, meaning in _TROUBLES:
         if words in said:

@@ -14,6 +14,7 @@ from spark_jobs.running.class_archive import archive_options
 from spark_jobs.running.jars import local_jars
 
 BROADCAST_ROWS_MAX = 200_000
+S3_BUSY_TRIES, S3_BUSY_WAIT_MS = 10, 100
 
 LOCAL_SETTINGS = {
     "spark.sql.shuffle.partitions": "4",
@@ -96,7 +97,12 @@ def _jar_settings(master: str, jars: list[str]) -> dict[str, str]:
 
 def _s3a_settings() -> dict[str, str]:
     """S3A against AWS_ENDPOINT_URL, as boto3 reads it."""
-    settings = {"spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem"}
+    settings = {
+        "spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem",
+        # Each wait for a server that says 503 is twice the last: with the default of 20 a job would wait for days.
+        "spark.hadoop.fs.s3a.retry.throttle.limit": str(S3_BUSY_TRIES),
+        "spark.hadoop.fs.s3a.retry.throttle.interval": f"{S3_BUSY_WAIT_MS}ms",
+    }
     if endpoint := os.environ.get("AWS_ENDPOINT_URL_S3", os.environ.get("AWS_ENDPOINT_URL")):
         settings |= {
             "spark.hadoop.fs.s3a.endpoint": endpoint,

@@ -74,13 +74,13 @@ class ShopLake:
     def build_passed(self, build_id: str, night: datetime) -> None:
         """Leave the receipts of a night that built at the present versions and whose gate passed it."""
         for job in ("build_index", "evaluate_index"):
-            facts = {"build_id": build_id, "model_id": "m", "passed": True}
+            facts = {"build_id": build_id, "model_id": "m", "passed": True, "lake_id": self.lake.lake_id()}
             receipt = Receipt(DAG, job, "", key_of(night), table_versions=self.versions, facts=facts)
             self.store.put(receipt_key(DAG, key_of(night), job), receipt.to_json())
 
     def write_receipts(self, hour: datetime = HOUR) -> None:
         for job in ("ingest_catalog", "fetch_images", "embed_images"):
-            facts = {"model_id": "m", "fingerprint": "f", "newest": True}
+            facts = {"model_id": "m", "fingerprint": "f", "newest": True, "lake_id": self.lake.lake_id()}
             receipt = Receipt(DAG, job, "", key_of(hour), table_versions=self.versions, facts=facts)
             self.store.put(receipt_key(DAG, key_of(hour), job), receipt.to_json())
 

@@ -1,18 +1,22 @@
 """An hour's delta through Spark: what the feeds narrow, what is compared, judged and published."""
 
+import shutil
 from datetime import timedelta
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
 
 from retrieval.publishing.rollback import rollback
 from retrieval.store.objects import FolderStore
+from schemas.errors import BadData, GateFailed
 from schemas.manifest import thumbnail_key
 from spark_jobs import build_delta, evaluate_delta, publish_deltas
 from spark_jobs import publish as publish_base_job
-from spark_jobs.index_delta import make
+from spark_jobs.index_build.gate import Findings
+from spark_jobs.index_delta import make, verdict
 from spark_jobs.index_delta.current_rows import read_new_vectors
 from spark_jobs.lake.tables import Lake
 from tests.spark_jobs.index_delta.as_rebuilt import assert_as_rebuilt, rebuild
@@ -136,6 +140,32 @@ def test_every_base_that_current_names_gets_a_delta_at_the_same_versions(shop_la
         assert_as_rebuilt(shop_lake.view(served, tmp_path / "searcher"), rebuilt)
 
 
+def test_a_delta_that_fails_for_the_way_back_keeps_no_news_from_the_live_base(
+    shop_lake: ShopLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = shop_lake.pointer().live.build_id
+    edited = edit_at_random(SHOP, 5, 8)
+    shop_lake.write(edited)
+    shop_lake.publish_base(edited, tmp_path / "made", "20260131T023000Z")
+    before = shop_lake.pointer()
+    edited.edit("delete", Random(3))
+    shop_lake.write(edited)
+    judge = verdict.evaluate_delta
+
+    def fail_the_first(maker: make.DeltaMaker, build_id: str, delta_id: str, **options: Any) -> Findings:
+        if build_id == first:
+            raise GateFailed(build_id, ["its rows are damaged"])
+        return judge(maker, build_id, delta_id, **options)
+
+    monkeypatch.setattr(evaluate_delta, "evaluate_delta", fail_the_first)
+    assert run_hour(shop_lake, 0) == [0, 0, 0]
+    pointer = shop_lake.pointer()
+    assert_as_rebuilt(shop_lake.view(pointer.live, tmp_path / "searcher"), rebuild(edited, tmp_path / "rebuilt"))
+    assert pointer.previous == before.previous
+    with pytest.raises(BadData, match="does not show what was deleted since"):
+        rollback(shop_lake.store, by="ann")
+
+
 def test_a_base_built_before_the_hour_goes_live_caught_up_and_the_way_back_stays_open(
     shop_lake: ShopLake, tmp_path: Path
 ) -> None:
@@ -172,6 +202,24 @@ def test_a_delta_with_a_row_too_few_does_not_pass_the_gate(
     assert run_hour(shop_lake, 0)[:2] == [0, 65]
     assert "deleted products would be found" in capsys.readouterr().err
     assert shop_lake.pointer() == standing
+
+
+def test_a_lake_made_anew_that_has_more_versions_is_refused_and_no_price_is_taken_for_unchanged(
+    spark: SparkSession, shop_lake: ShopLake, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_hour(shop_lake, 0) == [0, 0, 0]
+    standing = shop_lake.pointer()
+    shutil.rmtree(shop_lake.lake.root)
+    anew, dearer = ShopLake(Lake(spark, shop_lake.lake.root), shop_lake.store), SHOP.copy()
+    dearer.products["p0001"]["price"] += 100  # in the new lake's first version, of which the base's feed knows nothing
+    anew.write(dearer)
+    for seed in range(3):
+        dearer.edit("stock", Random(seed))
+        anew.write(dearer)
+    anew.write_receipts(HOURS[1])
+    assert build_delta.main(anew.arguments(HOURS[1])) == 78
+    assert "is not the lake that CURRENT covers" in capsys.readouterr().err
+    assert anew.pointer() == standing
 
 
 def test_before_the_first_publish_the_hour_says_what_comes_first(spark: SparkSession, tmp_path: Path) -> None:

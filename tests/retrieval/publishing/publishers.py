@@ -22,14 +22,20 @@ def put_build(store: ObjectStore, build_id: str) -> Served:
 
 
 def put_delta(
-    store: ObjectStore, build_id: str, delta_id: str, versions: dict[str, int], *, passed: bool = True
+    store: ObjectStore,
+    build_id: str,
+    delta_id: str,
+    versions: dict[str, int],
+    *,
+    passed: bool = True,
+    lake_id: str = "",
 ) -> str:
     manifest = DeltaManifest(
         delta_id=delta_id, base_build_id=build_id, model_id="m", model_fingerprint="f", dimension=2, base_rows=0,
         rows=0, tombstones=0, changed=0, index_kind="exact", source_versions=versions, interval_end=DAYS[0], files={},
     )  # fmt: skip
     store.put(delta_key(delta_id), manifest.to_json())
-    write_evaluation(store, DeltaEvaluation(delta_id, build_id, passed, versions, DAYS[0]))
+    write_evaluation(store, DeltaEvaluation(delta_id, build_id, passed, versions, DAYS[0], lake_id=lake_id))
     return delta_id
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrieval.publishing.pointer import read_pointer
-from retrieval.publishing.publish import publish
+from retrieval.publishing.publish import publish, publish_deltas
 from retrieval.publishing.rollback import rollback
 from retrieval.store.objects import FolderStore
 from schemas.errors import BadData
@@ -52,6 +52,23 @@ def test_an_older_interval_or_older_tables_leave_current_alone(store: FolderStor
     assert current(store) == standing
     anew = publish(store, Served("old", "m"), DAYS[6], {"products": 0}, "anew", new_lake=True)
     assert anew.moved
+
+
+def test_a_lake_that_was_made_anew_leaves_no_way_back_to_bases_whose_versions_are_another_lakes(
+    store: FolderStore,
+) -> None:
+    publish_day(store, "a", 4)
+    publish_day(store, "b", 5)
+    anew = publish(
+        store, put_build(store, "c"), DAYS[6], {"products": 0}, "anew", new_lake=True, lake_id="second"
+    ).pointer  # fmt: skip
+    assert (anew.generation, anew.previous, anew.lake_id) == (3, None, "second")
+    for target in (None, "b", 2):
+        with pytest.raises(BadData, match=r"names no previous|knows no build"):
+            rollback(store, target, by="ann")
+    put_delta(store, "c", "c1", {"products": 1})
+    later = publish_deltas(store, {"c": "c1"}, DAYS[7], {"products": 1}, "hour 1")
+    assert (later.moved, later.pointer.lake_id) == (True, "second")
 
 
 def test_a_build_that_is_not_in_the_store_cannot_go_live(store: FolderStore) -> None:

@@ -2,14 +2,14 @@
 
 import pytest
 
-from retrieval.publishing.publish import publish_deltas
+from retrieval.publishing.publish import publish, publish_deltas
 from retrieval.publishing.rollback import release, rollback
 from retrieval.store.objects import FolderStore
 from schemas.delta import delta_key
 from schemas.errors import BadData, PublishingHeld
 from schemas.manifest import build_key
 from schemas.pointer import Served
-from tests.retrieval.publishing.publishers import DAYS, current, publish_day, put_delta
+from tests.retrieval.publishing.publishers import DAYS, current, publish_day, put_build, put_delta
 
 
 def test_rollback_goes_to_the_previous_build_and_holds_until_release(store: FolderStore) -> None:
@@ -49,6 +49,16 @@ def test_rollback_takes_the_newest_delta_so_that_deleted_products_stay_deleted(s
     with pytest.raises(BadData, match="build_delta"):
         rollback(store, by="ann")
     put_delta(store, "a", "a1", {"products": 1, "embeddings/m": 4})
+    assert rollback(store, by="ann").live == Served("a", "m", "a1")
+
+
+def test_rollback_takes_no_delta_that_was_judged_at_the_versions_of_another_lake(store: FolderStore) -> None:
+    publish_day(store, "a", 0)
+    put_delta(store, "a", "a9", {"products": 9}, lake_id="before")
+    publish(store, put_build(store, "b"), DAYS[1], {"products": 1}, "night 1", lake_id="now")
+    with pytest.raises(BadData, match="build_delta"):
+        rollback(store, by="ann")
+    put_delta(store, "a", "a1", {"products": 1}, lake_id="now")
     assert rollback(store, by="ann").live == Served("a", "m", "a1")
 
 

@@ -177,6 +177,12 @@ def test_what_is_no_store_is_refused_and_not_made_a_folder_of(uri: str) -> None:
         open_store(uri)
 
 
+@pytest.mark.parametrize("uri", ["s3://bucket/shops//one", "s3://bucket/../shop", "s3a://bucket/./shop/"])
+def test_prefixes_that_some_servers_take_for_others_are_refused(uri: str) -> None:
+    with pytest.raises(Misconfigured, match="between its slashes"):
+        open_store(uri)
+
+
 @pytest.mark.parametrize("uri", ["s3://bucket/shop#1", "s3a://bucket/shop?1"])
 def test_prefixes_that_would_be_cut_short_are_refused(uri: str) -> None:
     with pytest.raises(Misconfigured, match=r"holds \? or #"):

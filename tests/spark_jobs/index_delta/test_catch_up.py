@@ -1,6 +1,7 @@
 """A base is published with a delta that covers what CURRENT covers; the deltas themselves are stand-ins here."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -72,11 +73,13 @@ class _Needed(Exception):
     """A delta has to be made: a table is newer than what the base shows."""
 
 
-def put_build(store: FolderStore, build_id: str, interval_end: str) -> None:
+def put_build(
+    store: FolderStore, build_id: str, interval_end: str, source_versions: dict[str, int] | None = None
+) -> None:
     manifest = Manifest(
         build_id=build_id, model_id="m", model_fingerprint="f", dimension=2, rows=0, products=0, index_kind="exact",
-        factory="SQfp16", photo_search=SearchParameters(), text_search=SearchParameters(), source_versions={},
-        interval_end=interval_end, files={},
+        factory="SQfp16", photo_search=SearchParameters(), text_search=SearchParameters(),
+        source_versions=source_versions or {}, interval_end=interval_end, files={},
     )  # fmt: skip
     store.put(build_key(build_id), manifest.to_json())
 
@@ -237,6 +240,34 @@ def test_a_night_of_a_lake_that_was_made_anew_says_so_and_is_published_on_demand
     put_build(store, "third", third)
     anew = BuiltBase("third", "m", {"products": 2})
     assert publish_caught_up(night(store, third), anew, "night 3", new_lake=True).pointer.live.build_id == "third"
+
+
+def test_another_lake_is_known_by_its_id_where_its_versions_are_not_older(
+    store: FolderStore, made: list[tuple[str, int]]
+) -> None:
+    second = replace(build_of_second_night(store, 2), lake_id="lake")
+    assert publish_caught_up(night(store), second, "night 2", new_lake=True).pointer.previous is None
+    third = "20260201T020000Z"
+    put_build(store, "third", third)
+    anew = BuiltBase("third", "m", {"products": 7}, "another")
+    with pytest.raises(
+        Misconfigured, match=r"/no/lake is not the lake that CURRENT covers, .* publish with --new-lake"
+    ):
+        publish_caught_up(night(store, third), anew, "night 3")
+    same = publish_caught_up(night(store, third), replace(anew, lake_id="lake"), "night 3", new_lake=True).pointer
+    assert same.previous == Served("second", "m", "second-7")  # --new-lake left in a deployment's settings does no harm
+
+
+def test_a_build_that_stands_with_the_versions_of_the_lake_before_is_not_the_first_of_a_new_one(
+    store: FolderStore, made: list[tuple[str, int]]
+) -> None:
+    put_build(store, "second", NIGHTS[1], {"products": 30})
+    standing = current(store)
+    with pytest.raises(Misconfigured, match="run build_index with another --seed"):
+        publish_caught_up(night(store), BuiltBase("second", "m", {"products": 2}, "anew"), "night 2", new_lake=True)
+    assert current(store) == standing
+    later = BuiltBase("second", "m", {"products": 31}, "anew")
+    assert publish_caught_up(night(store), later, "night 2", new_lake=True).moved
 
 
 def test_a_delta_that_is_gone_from_the_store_is_made_again_though_no_table_is_newer(

@@ -59,6 +59,12 @@ def test_a_lake_is_compared_with_what_is_published(lake: Lake, tmp_path: Path) -
     assert exit_code_of(findings) == 78
 
 
+def test_a_lake_made_anew_is_told_by_its_id_whatever_its_version(lake: Lake) -> None:
+    assert look(lake, Published({PRODUCTS.path: 1}, {}, lake.lake_id()))[0] is State.OK
+    state, says = look(lake, Published({PRODUCTS.path: 1}, {}, "the lake before"))
+    assert (state, "this is another lake, or it was made anew" in says) == (State.WRONG, True)
+
+
 def test_an_empty_folder_has_no_products_yet(spark: SparkSession, tmp_path: Path) -> None:
     (finding,) = check_lake(str(tmp_path / "lake"), FolderStore(tmp_path / "store"))
     assert (finding.state, "has no products yet" in finding.says) == (State.WARNING, True)
