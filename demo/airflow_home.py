@@ -80,8 +80,11 @@ class AirflowHome:
 
     def task_log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1) -> str:
         """The text of one try's log, as it lies on disk."""
-        pattern = f"dag_id={dag_id}/run_id={run_id}/task_id={task_id}/attempt={try_number}.log"
-        return "\n".join(path.read_text(encoding="utf-8") for path in (self.folder / "logs").glob(pattern))
+        path = self.task_log_path(dag_id, run_id, task_id, try_number)
+        return path.read_text(encoding="utf-8") if path.exists() else ""
+
+    def task_log_path(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1) -> Path:
+        return self.folder / "logs" / f"dag_id={dag_id}/run_id={run_id}/task_id={task_id}/attempt={try_number}.log"
 
     def wait_until(self, true: Callable[[], bool], what: str, timeout_s: float) -> None:
         """Ask again and again. Raises AirflowFailed when time is up or a part of Airflow has ended."""
@@ -104,16 +107,19 @@ class AirflowHome:
                 )  # fmt: skip
 
     def stop(self) -> None:
-        """End all parts and the tasks that they run."""
+        """End all parts and the tasks that they run: those that take too long, or all once who waits has had enough."""
         for process in self._processes.values():
             _signal_group(process, signal.SIGTERM)
         deadline = time.monotonic() + GRACE_SECONDS
-        for process in self._processes.values():
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(max(0.1, deadline - time.monotonic()))
-            _signal_group(process, signal.SIGKILL)
-            process.wait()
-        self._processes.clear()
+        try:
+            for process in self._processes.values():
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(max(0.1, deadline - time.monotonic()))
+        finally:
+            for process in self._processes.values():
+                _signal_group(process, signal.SIGKILL)
+                process.wait()
+            self._processes.clear()
 
     def is_healthy(self) -> bool:
         """Whether the API answers and scheduler and DAG processor beat."""

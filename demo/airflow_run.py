@@ -12,12 +12,15 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from demo.airflow_home import AirflowHome
 from demo.nightly import Nightly
-from schemas.errors import TryAgain
+from schemas.errors import BadData, Misconfigured, ShopLensError, TryAgain
 
 DAG_ID = "catalog_nightly"
 POLL_S = 1.0
+SAID_MAX_CHARS = 500
 OF_ANOTHER_RUN = {"max_deleted_share": 1.0}
 """Who runs the demo again has often mended the mapping in between, and with it every product's id."""
+FINAL = {"(bad data: not tried again)": BadData, "(configuration: not tried again)": Misconfigured}
+"""What dags/spark_job.py says of a failure that would come again."""
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -49,7 +52,7 @@ class NightlyRun:
         self._airflow, self._console = airflow, console
 
     def run(self) -> None:
-        """Raises TryAgain with the failed task's last line."""
+        """Raises BadData, Misconfigured or TryAgain, as the job that failed calls it, with its last line."""
         before = {run["dag_run_id"] for run in self._airflow.runs(DAG_ID)}
         self._airflow.unpause(DAG_ID)
         if before:
@@ -79,7 +82,7 @@ class NightlyRun:
                 if tasks and done == len(tasks):
                     return
                 if failed := next((task for task in tasks if task["state"] == "failed"), None):
-                    raise TryAgain(self._failure(run_id, failed))
+                    raise self._failure(run_id, failed)
                 time.sleep(POLL_S)
 
     def _tell(self, seen: dict[str, str], task: dict[str, Any]) -> None:
@@ -90,9 +93,14 @@ class NightlyRun:
             self._console.print(f"  {DAG_ID} {name} {state}{seconds}", highlight=False)
         seen[name] = state
 
-    def _failure(self, run_id: str, task: dict[str, Any]) -> str:
-        log = self._airflow.task_log(DAG_ID, run_id, task["task_id"], task["try_number"])
-        return f"task {task['task_id']} failed, see {self._airflow.url}/dags/{DAG_ID}: {said_last(log)}"
+    def _failure(self, run_id: str, task: dict[str, Any]) -> ShopLensError:
+        """It names the log and not the page, which ends with the demo."""
+        tried = (DAG_ID, run_id, task["task_id"], task["try_number"])
+        said = said_last(self._airflow.task_log(*tried))
+        kind = next((kind for note, kind in FINAL.items() if said.endswith(note)), TryAgain)
+        return kind(
+            f"task {task['task_id']} failed: {said[:SAID_MAX_CHARS]}; its log is {self._airflow.task_log_path(*tried)}"
+        )
 
 
 def said_last(log: str) -> str:
@@ -101,4 +109,4 @@ def said_last(log: str) -> str:
     last = next((line for line in reversed(lines) if '"error"' in line or "ERROR" in line), lines[-1])
     with suppress(ValueError, LookupError, TypeError, AttributeError):
         last = str(json.loads(last)["error_detail"][0]["exc_value"])
-    return last[:500]
+    return last

@@ -11,9 +11,12 @@ import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 
 PYTHON = (3, 11)
 JAVA_MAJOR = 17
+LAST_PORT = 65_535
+CHOICE = "make demo PORT=… AIRFLOW_PORT=… CATALOG_PORT=…"
 
 
 def missing_tool() -> str | None:
@@ -36,20 +39,28 @@ def java_complaint(shown: str) -> str | None:
     return None
 
 
-def port_complaint(ports: list[int]) -> str | None:
-    """One line about the first port of 127.0.0.1 that something listens on, or None."""
-    for port in ports:
+def port_complaint(ports: Sequence[int | str]) -> str | None:
+    """One line about the first that is no port, is named twice, or has something listening on 127.0.0.1; or None."""
+    numbers = [int(port) if str(port).isdecimal() else 0 for port in ports]
+    for port, number in zip(ports, numbers, strict=True):
+        if not 1 <= number <= LAST_PORT:
+            return f"{port} is no port: choose a number from 1 to {LAST_PORT} ({CHOICE})"
+        if numbers.count(number) > 1:
+            return f"port {number} is chosen twice: choose another for one of them ({CHOICE})"
+    for number in numbers:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind(("127.0.0.1", port))
+                probe.bind(("127.0.0.1", number))
+            except PermissionError:
+                return f"port {number} is for root only: choose one above 1023 ({CHOICE})"
             except OSError:
-                return f"port {port} is in use: stop what listens there, or choose others (make demo PORT=… AIRFLOW_PORT=… CATALOG_PORT=…)"
+                return f"port {number} is in use: stop what listens there, or choose others ({CHOICE})"
     return None
 
 
 def main(argv: list[str]) -> int:
-    complaint = missing_tool() if argv[0] == "tools" else port_complaint([int(port) for port in argv[1:]])
+    complaint = missing_tool() if argv[0] == "tools" else port_complaint(argv[1:])
     if complaint:
         print(f"make: {complaint}", file=sys.stderr)
         return 78

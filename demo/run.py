@@ -196,8 +196,11 @@ def _airflow(console: Console, home: Path, nightly: Nightly, port: int) -> Itera
         airflow = start_airflow(
             home / "airflow", environment={"AIRFLOW_VAR_SHOPLENS": deployment_variable(nightly)}, port=port
         )
-    with airflow:
+    try:
         yield airflow
+    finally:
+        with step(console, "stopping Airflow"):
+            airflow.stop()
 
 
 @contextmanager

@@ -87,7 +87,7 @@ class SearcherConfig:
             spool_file_max_age_s=_number(environ, "SHOPLENS_SPOOL_FILE_MAX_AGE_S", cls.spool_file_max_age_s, float),
             metrics_folder=Path(environ[METRICS_FOLDER]) if environ.get(METRICS_FOLDER) else None,
             shared_folder=Path(environ[SHARED_FOLDER]) if environ.get(SHARED_FOLDER) else None,
-            trusted_proxies=_number(environ, "SHOPLENS_TRUSTED_PROXIES", cls.trusted_proxies, int),
+            trusted_proxies=_number(environ, "SHOPLENS_TRUSTED_PROXIES", cls.trusted_proxies, int, may_be_0=True),
             limits=LimitSettings.from_env(environ),
             cross_origin=CrossOrigin.from_env(environ),
             image_links=ImageLinks.from_env(environ),
@@ -136,7 +136,9 @@ def _switch(environ: Mapping[str, str], name: str) -> bool:
     return text == "1"
 
 
-def _number(environ: Mapping[str, str], name: str, default: Number, parse: Callable[[str], Number]) -> Number:
+def _number(
+    environ: Mapping[str, str], name: str, default: Number, parse: Callable[[str], Number], *, may_be_0: bool = False
+) -> Number:
     text = environ.get(name, "").strip()
     if not text:
         return default
@@ -144,6 +146,7 @@ def _number(environ: Mapping[str, str], name: str, default: Number, parse: Calla
         value = parse(text)
     except ValueError:
         raise Misconfigured(f"{name} is {text!r}: give it a number, such as {default}") from None
-    if not 0 < value < float("inf"):
-        raise Misconfigured(f"{name} is {text!r}: give it a number above 0, such as {default}")
+    if not (0 < value < float("inf") or (may_be_0 and value == 0)):
+        least = "0 or above" if may_be_0 else "above 0"
+        raise Misconfigured(f"{name} is {text!r}: give it a number {least}, such as {default}")
     return value

@@ -13,6 +13,7 @@ import tempfile
 from typing import Any, NoReturn
 
 from online.access.exposure import refuse_addresses, refuse_open_doors
+from online.access.rate_limits import refuse_wrong_limits
 from online.config import METRICS_FOLDER, SHARED_FOLDER, SearcherConfig, ServingConfig
 from online.telemetry.logs import gunicorn_logging
 from online.worker import WORK_LOADS
@@ -26,7 +27,8 @@ def _give_up(error: Misconfigured) -> NoReturn:
 
 
 try:
-    _config, _api_keys = ServingConfig.from_env(os.environ), SearcherConfig.from_env(os.environ).api_keys
+    _config, _searcher = ServingConfig.from_env(os.environ), SearcherConfig.from_env(os.environ)
+    refuse_wrong_limits(_searcher.limits)
 except Misconfigured as error:
     _give_up(error)
 
@@ -59,9 +61,11 @@ logconfig_dict = gunicorn_logging()
 def when_ready(server: Any) -> None:
     """Ports are taken, however they were named (-b, fd, systemd), and no worker answers yet."""
     try:
-        refuse_open_doors([listener.sock for listener in server.LISTENERS], _api_keys)
+        refuse_open_doors([listener.sock for listener in server.LISTENERS], _searcher.api_keys)
         if not server.LISTENERS:  # with reuse_port each worker opens its own
-            refuse_addresses([address[0] for address in server.cfg.address if isinstance(address, tuple)], _api_keys)
+            refuse_addresses(
+                [address[0] for address in server.cfg.address if isinstance(address, tuple)], _searcher.api_keys
+            )
     except Misconfigured as error:
         on_exit(server)
         _give_up(error)

@@ -14,7 +14,7 @@ import click
 
 from online.access.exposure import refuse_open_doors
 from online.access.keys import read_keys
-from online.config import BIND, CACHE, SPOOL, STORE, THREADS, WORKERS
+from online.config import BIND, CACHE, SPOOL, STORE, THREADS, WORKERS, ServingConfig
 from retrieval.cli import run_command
 from retrieval.store.objects import open_store
 from schemas.errors import Misconfigured
@@ -23,6 +23,8 @@ from schemas.pointer import POINTER_KEY
 # glibc reads these when a process starts. Without them, what one large photo needed stays with the worker for good.
 MALLOC = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": str(1 << 20), "MALLOC_TRIM_THRESHOLD_": str(16 << 20)}
 
+DEFAULTS = ServingConfig()
+
 
 @click.command("online.serve")
 @click.option("--store", required=True, help="Object store: s3://bucket/prefix or a folder.")
@@ -30,13 +32,19 @@ MALLOC = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": str(1 << 20), "MALL
     "--cache", required=True, type=click.Path(path_type=Path), help="Folder for downloaded builds and models."
 )
 @click.option(
-    "--spool", type=click.Path(path_type=Path), help="Folder for impressions and clicks; default CACHE/spool."
+    "--spool",
+    type=click.Path(path_type=Path),
+    help=f"Folder for impressions and clicks; default {SPOOL}, or CACHE/spool.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="0 takes any free port.")
-@click.option("--workers", default=2, show_default=True, type=click.IntRange(1, 128), help="Processes.")
-@click.option("--threads", default=4, show_default=True, type=click.IntRange(1, 128), help="Threads a process.")
-def serve(store: str, cache: Path, spool: Path | None, host: str, port: int, workers: int, threads: int) -> None:
+@click.option("--workers", type=click.IntRange(1, 128), help=f"Processes; default {WORKERS}, or {DEFAULTS.workers}.")
+@click.option(
+    "--threads", type=click.IntRange(1, 128), help=f"Threads a process; default {THREADS}, or {DEFAULTS.threads}."
+)
+def serve(
+    store: str, cache: Path, spool: Path | None, host: str, port: int, workers: int | None, threads: int | None
+) -> None:
     """Serve the published index at http://HOST:PORT/ until stopped."""
     keys = read_keys(os.environ)
     listener = take_port(host, port)
@@ -45,14 +53,9 @@ def serve(store: str, cache: Path, spool: Path | None, host: str, port: int, wor
     make_folder(cache)
     address = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}/"
     print(f"searcher at {address}" + ("" if published else f" (nothing is published in {store} yet)"), flush=True)
-    settings = {
-        STORE: store,
-        CACHE: str(cache),
-        SPOOL: str(spool or cache / "spool"),
-        BIND: f"fd://{listener.fileno()}",
-        WORKERS: str(workers),
-        THREADS: str(threads),
-    }
+    settings = {STORE: store, CACHE: str(cache), BIND: f"fd://{listener.fileno()}"}
+    given = {SPOOL: spool, WORKERS: workers, THREADS: threads}
+    settings |= {name: str(value) for name, value in given.items() if value is not None}
     gunicorn = [sys.executable, "-m", "gunicorn", "-c", "python:online.gunicorn_conf", "online.wsgi:app"]
     os.execve(sys.executable, gunicorn, {**MALLOC, **os.environ, **settings})
 

@@ -92,6 +92,13 @@ class QuietLogger(Logger):  # type: ignore[misc]
         pass
 
 
+def _start(start_response: Any, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+    """gunicorn leaves out what an app says of the connection; that it closes must be told to its own answer."""
+    if ("Connection", "close") in headers:
+        start_response.__self__.force_close()
+    return start_response(status, headers, exc_info)
+
+
 class ThreadedWorker(ThreadWorker):  # type: ignore[misc]
     """Answers what it has accepted, and accepts no more, once it was told to stop or its master is gone."""
 
@@ -211,7 +218,7 @@ class ThreadedWorker(ThreadWorker):  # type: ignore[misc]
         app = self.wsgi
 
         def answer(environ: dict[str, Any], start_response: Any) -> Any:
-            answered = app(environ, start_response)
+            answered = app(environ, partial(_start, start_response))
             _cork(environ["gunicorn.socket"], True)
             return answered
 

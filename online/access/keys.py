@@ -20,6 +20,9 @@ from schemas.errors import Misconfigured
 KEYS_FILE = "SHOPLENS_API_KEYS_FILE"
 KEYS = "SHOPLENS_API_KEYS"
 PREFIX = "shoplens"
+DIVIDER = ";"
+"""Stands between the lines of `SHOPLENS_API_KEYS`."""
+
 HOW_TO_MAKE_ONE = f"make one with `shoplens key create`, and name the file with its line in {KEYS_FILE}"
 
 _LINE = re.compile(r"(?P<id>[0-9a-f]{12})\s+(?P<scopes>[a-z,]+)\s+(?P<digest>[0-9a-f]{64})(\s+(?P<name>.+))?")
@@ -49,10 +52,10 @@ class ApiKey:
 
 
 def create_key(scopes: Iterable[Scope], name: str = "") -> tuple[str, ApiKey]:
-    """A new key: what its owner sends, shown once, and what is stored."""
+    """A new key: what its owner sends, shown once, and what is stored. A name becomes part of one line."""
     key_id = secrets.token_hex(6)
     sent = f"{PREFIX}_{key_id}_{secrets.token_urlsafe(32)}"
-    return sent, ApiKey(key_id, frozenset(scopes), _digest(sent), " ".join(name.split()))
+    return sent, ApiKey(key_id, frozenset(scopes), _digest(sent), " ".join(name.replace(DIVIDER, " ").split()))
 
 
 def find_key(keys: Iterable[ApiKey], sent: str) -> ApiKey | None:
@@ -77,7 +80,7 @@ def read_keys(environ: Mapping[str, str]) -> tuple[ApiKey, ...]:
             raise Misconfigured(f"{KEYS_FILE}: cannot read {path}: {error}") from None
         keys += _parse_lines(text, f"{KEYS_FILE} {path}")
     if text := environ.get(KEYS, "").strip():
-        keys += _parse_lines(text.replace(";", "\n"), KEYS)
+        keys += _parse_lines(text.replace(DIVIDER, "\n"), KEYS)
     twice = {key.key_id for key in keys if sum(other.key_id == key.key_id for other in keys) > 1}
     if twice:
         raise Misconfigured(f"key {min(twice)} is there twice: remove one of its lines")

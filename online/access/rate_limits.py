@@ -96,13 +96,14 @@ def open_rate_limits(settings: LimitSettings, shared_folder: Path | None, on_fai
 
     Raises Misconfigured where a limit or a store is written wrongly. A Redis that is away is no error.
     """
-    try:
-        items = parse_many(settings.rate_limit) if settings.rate_limit else []
-    except ValueError:
-        items = None
-    if items is None or any(item.amount < 1 for item in items):
-        raise Misconfigured(f"{RATE_LIMIT} is {settings.rate_limit!r}: write it like 20/second; 600/minute")
-    return RateLimits(items, _open_storage(settings, shared_folder), on_failure)
+    return RateLimits(_items(settings), _open_storage(settings, shared_folder), on_failure)
+
+
+def refuse_wrong_limits(settings: LimitSettings) -> None:
+    """Raises Misconfigured as `open_rate_limits` does, before there are workers to fail one by one."""
+    _items(settings)
+    if settings.redis_url:
+        _open_redis(settings)
 
 
 def limit_requests(app: Flask, limits: RateLimits) -> None:
@@ -127,19 +128,33 @@ def limit_requests(app: Flask, limits: RateLimits) -> None:
         return answer
 
 
+def _items(settings: LimitSettings) -> list[RateLimitItem]:
+    try:
+        items = parse_many(settings.rate_limit) if settings.rate_limit else []
+    except ValueError:
+        items = None
+    if items is None or any(item.amount < 1 for item in items):
+        raise Misconfigured(f"{RATE_LIMIT} is {settings.rate_limit!r}: write it like 20/second; 600/minute")
+    return items
+
+
 def _open_storage(settings: LimitSettings, shared_folder: Path | None) -> Storage:
     if settings.redis_url:
-        try:
-            return RedisStorage(
-                settings.redis_url,
-                key_prefix="shoplens",
-                wrap_exceptions=True,
-                socket_connect_timeout=REDIS_TIMEOUT_S,
-                socket_timeout=REDIS_TIMEOUT_S,
-            )
-        except (ConfigurationError, ValueError) as error:
-            raise Misconfigured(f"{REDIS_URL}: {error}: write it like redis://host:6379/0") from None
+        return _open_redis(settings)
     return MemoryStorage() if shared_folder is None else HostCounters(shared_folder)
+
+
+def _open_redis(settings: LimitSettings) -> Storage:
+    try:
+        return RedisStorage(
+            settings.redis_url,
+            key_prefix="shoplens",
+            wrap_exceptions=True,
+            socket_connect_timeout=REDIS_TIMEOUT_S,
+            socket_timeout=REDIS_TIMEOUT_S,
+        )
+    except (ConfigurationError, ValueError) as error:
+        raise Misconfigured(f"{REDIS_URL}: {error}: write it like redis://host:6379/0") from None
 
 
 def _caller() -> str:

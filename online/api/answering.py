@@ -4,7 +4,7 @@ import re
 import uuid
 
 import structlog
-from flask import Flask, Response, g, request
+from flask import Flask, Request, Response, g, request
 from opentelemetry.trace import Tracer
 
 from online.api.problems import BODY_TOO_LARGE, ProblemRaised
@@ -15,6 +15,9 @@ from online.telemetry.tracing import RequestTrace
 from schemas.api.fields import REQUEST_ID_PATTERN
 
 REQUEST_ID = "X-Request-ID"
+PASSED_OVER_MAX_BYTES = 64 << 10
+"""As much of a body that nobody read gunicorn passes over; behind more of it the connection cannot go on."""
+
 _QUIET_ENDPOINTS = {"health", "ready", "metrics", "static", "image"}
 _REQUEST_ID = re.compile(REQUEST_ID_PATTERN)
 
@@ -46,6 +49,8 @@ def surround_requests(app: Flask, metrics: SearcherMetrics, body_max_bytes: int,
         endpoint = request.endpoint or "none"
         answer.headers[REQUEST_ID] = g.request_id
         answer.headers.setdefault("X-Content-Type-Options", "nosniff")
+        if answer.status_code >= 400 and _may_lie_unread(request):
+            answer.headers["Connection"] = "close"  # else a client sends its next question into a closing connection
         metrics.requests.labels(endpoint, str(answer.status_code)).inc()
         metrics.request_seconds.labels(endpoint).observe(elapsed_ms / 1000)
         if problem := g.get("problem"):
@@ -72,3 +77,8 @@ def surround_requests(app: Flask, metrics: SearcherMetrics, body_max_bytes: int,
         if trace := g.get("trace"):
             trace.end()
         structlog.contextvars.clear_contextvars()
+
+
+def _may_lie_unread(asked: Request) -> bool:
+    """Whether so much may be left of a body that was refused. One in chunks does not say how long it is."""
+    return "Transfer-Encoding" in asked.headers or (asked.content_length or 0) > PASSED_OVER_MAX_BYTES

@@ -5,9 +5,11 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from urllib.parse import unquote_to_bytes
 
 from flask import Request
 from pydantic import BaseModel, ValidationError
+from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 
@@ -32,7 +34,9 @@ BESIDE_CURSOR = {"cursor", "k", "facets", "explain", "user_id"}
 
 FILES = ("image", "negative_image")
 
-_FORM_ADVICE = "let what writes the form write Content-Type with its boundary too, and send all of it"
+_FORM_ADVICE = "send all of it, in UTF-8, and let what writes the form write Content-Type with its boundary too"
+
+_NO_UTF8 = "\ufffd"
 
 Model = TypeVar("Model", bound=BaseModel)
 LinkReader = Callable[[str], bytes]
@@ -107,9 +111,13 @@ def parse_search(request: Request, read_link: LinkReader | None = None) -> Quest
 
 
 def _refuse_beside_cursor(question: Question) -> None:
-    """Raises ProblemRaised: invalid-fields, where a cursor comes with what it brings itself."""
+    """Raises ProblemRaised: invalid-fields, where a cursor comes with what it brings itself.
+
+    A default says nothing: clients that are made from the document send each with every request.
+    """
     fields = question.fields
-    given = {name for name in fields.model_fields_set - BESIDE_CURSOR if getattr(fields, name) is not None}
+    defaults = {name: field.default for name, field in type(fields).model_fields.items()}
+    given = {name for name in set(defaults) - BESIDE_CURSOR if getattr(fields, name) != defaults[name]}
     given |= {
         name for name, photos in (("image", question.images), ("negative_image", question.negative_images)) if photos
     }
@@ -174,8 +182,17 @@ class StrictRequest(Request):
 
 
 def _refuse_unsound_form(request: Request) -> None:
-    """Raises ProblemRaised: bad-request or invalid-fields. Werkzeug reads a part without a name under None."""
+    """Raises ProblemRaised: unsupported-media-type, bad-request or invalid-fields. Werkzeug reads a part without a name
+    under None, and leaves %FC, which is no UTF-8, as it is.
+    """
     try:
+        if request.mimetype == URLENCODED:
+            body = request.get_data()
+            if body.lstrip().startswith(b"{"):  # curl and others call all that they send a form, unless told otherwise
+                raise ProblemRaised(
+                    UNSUPPORTED_MEDIA_TYPE, f"the body is JSON, and is called {URLENCODED}: send {JSON}"
+                )
+            unquote_to_bytes(body).decode()
         nameless = None in request.form or None in request.files
     except ValueError as error:
         raise ProblemRaised(BAD_REQUEST, f"the form cannot be read ({_one_line(error)}): {_FORM_ADVICE}") from None
@@ -185,18 +202,36 @@ def _refuse_unsound_form(request: Request) -> None:
 
 def _read_form(request: Request, model: type[Model]) -> Model:
     """A form has text only, so numbers are read from text. A field that is empty counts as not sent."""
+    form = _form_texts(request)
     lists = [name for name in LIST_FIELDS if name in model.model_fields]
-    twice = [name for name, values in request.form.lists() if len(values) > 1 and name not in lists]
+    twice = [name for name, values in form.lists() if len(values) > 1 and name not in lists]
     if twice:
         raise _wrong_fields([FieldError(field=name[:100], message="given more than once") for name in twice])
-    given: dict[str, Any] = {name: value for name, value in request.form.items() if name not in lists and value.strip()}
-    several = {name: [value for value in request.form.getlist(name) if value.strip()] for name in lists}
+    given: dict[str, Any] = {name: value for name, value in form.items() if name not in lists and value.strip()}
+    several = {name: [value for value in form.getlist(name) if value.strip()] for name in lists}
     given |= {name: values for name, values in several.items() if values}
     given |= {name: _read_part(name, given[name], part) for name, part in OBJECT_PARTS.items() if name in given}
     try:
         return model.model_validate(given)
     except ValidationError as error:
         raise _invalid(error) from None
+
+
+def _form_texts(request: Request) -> MultiDict[str, str]:
+    """The fields of a form, with JSON that came as a file: a browser gives a Blob a filename, asked for or not.
+
+    Raises ProblemRaised: invalid-fields. Werkzeug reads what is no UTF-8 as U+FFFD, and would ask for something else.
+    """
+    texts = MultiDict(request.form)
+    for name in OBJECT_PARTS:
+        for file in request.files.getlist(name):
+            texts.add(name, file.read().decode(errors="replace"))
+    wrong = dict.fromkeys(name for name, text in texts.items(multi=True) if _NO_UTF8 in text)
+    if wrong:
+        raise _wrong_fields(
+            [FieldError(field=name[:100], message="holds U+FFFD, as what is not in UTF-8 does") for name in wrong]
+        )
+    return texts
 
 
 def _read_part(name: str, text: str, model: type[BaseModel]) -> BaseModel:
@@ -214,7 +249,9 @@ def _read_part(name: str, text: str, model: type[BaseModel]) -> BaseModel:
 def _read_files(request: Request) -> dict[str, list[bytes]]:
     """The photos by field; a file field that was left empty, as browsers send it, counts as not sent."""
     wrong = [
-        FieldError(field=name[:100], message="no file is taken here") for name in request.files if name not in FILES
+        FieldError(field=name[:100], message="no file is taken here")
+        for name in request.files
+        if name not in (*FILES, *OBJECT_PARTS)
     ]
     wrong += [
         FieldError(field=name, message=f"must be a file part, with a filename; or send {name}_base64")

@@ -45,6 +45,14 @@ def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
+def _as_whole(value: object) -> object:
+    """5.0 is an integer in JSON Schema, and some clients write every number so."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(_as_whole)]
+
+
 def _one_or_several(written: dict[str, str]) -> WithJsonSchema:
     several = {"type": "array", "items": written, "minItems": 1, "maxItems": PHOTOS_MAX}
     return WithJsonSchema({"anyOf": [written, several]})

@@ -22,6 +22,7 @@ from schemas.api.fields import (
     ProductId,
     Products,
     ShortText,
+    Whole,
     parse_box,
 )
 from schemas.api.filters import Filters
@@ -79,7 +80,7 @@ class SearchRequest(BaseModel):
     cursor: str | None = Field(
         None, min_length=1, max_length=CURSOR_MAX_CHARS, description="of an answer: the page after it"
     )
-    k: int = Field(RESULTS_DEFAULT, ge=1, le=RESULTS_MAX, description="how many products, variants counted as one")
+    k: Whole = Field(RESULTS_DEFAULT, ge=1, le=RESULTS_MAX, description="how many products, variants counted as one")
     rank: RankWeights | None = Field(None, description="weights of the score that orders the results (in a form: JSON)")
     min_score: float | None = Field(
         None, ge=-1, le=1, allow_inf_nan=False, description="leave out what has a lower `score` (cosine)"
@@ -135,7 +136,7 @@ class ClickRequest(BaseModel):
 
     request_id: str = Field(pattern=REQUEST_ID_PATTERN, description="of the answer that showed the product")
     product_id: ProductId
-    position: int = Field(ge=0, lt=10_000, description="of the tile, counted from 0")
+    position: Whole = Field(ge=0, lt=10_000, description="of the tile, counted from 0")
     action: Literal["click", "cart", "purchase"] = "click"
     user_id: Identifier | None = Field(None, description="kept only as a keyed hash")
 

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
 from demo.airflow_run import NightlyRun, said_last
+from schemas.errors import BadData, Misconfigured, ShopLensError, TryAgain
 
 
 class FakeAirflow:
@@ -44,6 +46,40 @@ def test_a_run_after_another_may_delete_what_a_mended_mapping_no_longer_names(
     airflow = FakeAirflow(*earlier)
     NightlyRun(airflow, Console(quiet=True)).run()  # type: ignore[arg-type]
     assert [body["conf"]["max_deleted_share"] for body in airflow.asked] == asked
+
+
+class FailingAirflow(FakeAirflow):
+    """Its one task fails, and says why."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__()
+        self.said = said
+
+    def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        return [{"task_id": "ingest", "state": "failed", "duration": 1.0, "try_number": 2}]
+
+    def task_log(self, *tried: Any) -> str:
+        return json.dumps({"level": "error", "error_detail": [{"exc_value": self.said}]})
+
+    def task_log_path(self, dag_id: str, run_id: str, task_id: str, try_number: int) -> Path:
+        return Path("logs") / f"{task_id}-{try_number}.log"
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "exit_code"),
+    [
+        ("ingest_catalog: 30 of 30 rows are bad (bad data: not tried again)", BadData, 65),
+        ("ingest_catalog: no mapping file (configuration: not tried again)", Misconfigured, 78),
+        ("ingest_catalog ended with 75: the store did not answer", TryAgain, 75),
+    ],
+)
+def test_a_failed_run_ends_as_its_job_did_and_names_a_log_that_stays(
+    said: str, kind: type[ShopLensError], exit_code: int
+) -> None:
+    with pytest.raises(kind) as raised:
+        NightlyRun(FailingAirflow(said), Console(quiet=True)).run()  # type: ignore[arg-type]
+    assert raised.value.exit_code == exit_code
+    assert str(raised.value) == f"task ingest failed: {said}; its log is {Path('logs/ingest-2.log')}"
 
 
 def test_of_a_failed_task_its_error_is_said_and_not_the_log_around_it() -> None:

@@ -33,3 +33,17 @@ def test_a_port_in_use_is_named() -> None:
     assert complaint is not None
     assert str(port) in complaint
     assert port_complaint([port]) is None
+
+
+@pytest.mark.parametrize("port", ["http", "-5", "0", "65536", "80.5", "³"])
+def test_what_is_no_port_is_named_in_one_line(port: str) -> None:
+    complaint = port_complaint([port])
+    assert complaint is not None
+    assert complaint.startswith(f"{port} is no port")
+    assert "\n" not in complaint
+
+
+def test_one_port_for_two_servers_is_named() -> None:
+    complaint = port_complaint(["28080", 28081, 28080])
+    assert complaint is not None
+    assert complaint.startswith("port 28080 is chosen twice")

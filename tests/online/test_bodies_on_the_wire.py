@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
 from retrieval.store.objects import FolderStore
 from tests.online.running import PATIENCE_S, Running, run_gunicorn
@@ -98,3 +99,20 @@ def test_who_sends_all_of_a_body_that_is_too_long_can_read_why_it_was_refused(ru
         with connect(running) as connection:
             connection.sendall(head(f"Content-Length: {16 << 20}") + bytes(16 << 20))
             assert connection.recv(65536).startswith(b"HTTP/1.1 413")
+
+
+@pytest.mark.parametrize(("length", "goes_on"), [(1_000, True), (LIMIT_BYTES, False)])
+def test_a_connection_that_cannot_go_on_after_an_error_says_so(running: Running, length: int, goes_on: bool) -> None:
+    """A client that was told nothing sends its next question on it, and is hung up on."""
+    with requests.Session() as session:
+        for _ in range(3):
+            refused = session.post(f"{running.url}/search", data=b"x" * length, headers={"Content-Type": "text/plain"})
+            assert refused.status_code == 415
+            assert (refused.headers["Connection"] != "close") == goes_on
+            assert session.post(f"{running.url}/search", json={"text": "red"}).status_code == 200
+
+
+def test_after_a_wrong_chunk_the_connection_is_closed_with_a_word(running: Running) -> None:
+    answer = talk(running, head("Transfer-Encoding: chunked") + b"zz\r\n")
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert b"Connection: close" in answer

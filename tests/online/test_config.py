@@ -30,6 +30,12 @@ def test_a_number_that_is_none_is_named(text: str) -> None:
         ServingConfig.from_env({"SHOPLENS_WORKERS": text})
 
 
+def test_no_proxy_can_be_said_in_so_many_words() -> None:
+    assert SearcherConfig.from_env({**ENOUGH, "SHOPLENS_TRUSTED_PROXIES": "0"}).trusted_proxies == 0
+    with pytest.raises(Misconfigured, match="SHOPLENS_TRUSTED_PROXIES is '-1': give it a number 0 or above"):
+        SearcherConfig.from_env({**ENOUGH, "SHOPLENS_TRUSTED_PROXIES": "-1"})
+
+
 def test_it_listens_to_this_machine_only_unless_told_otherwise() -> None:
     assert ServingConfig.from_env({}).bind.startswith("127.0.0.1:")
 

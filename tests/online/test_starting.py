@@ -1,5 +1,6 @@
 """However the searcher is started: beyond this machine it listens only with a key."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -70,8 +71,12 @@ def test_a_port_that_was_handed_over_open_is_judged_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [{KEYS: "nonsense"}, {KEYS_FILE: "/nowhere"}, {"SHOPLENS_POLL_INTERVAL_S": "often"}]
-)
+    "settings",
+    [
+        {KEYS: "nonsense"}, {KEYS_FILE: "/nowhere"}, {"SHOPLENS_POLL_INTERVAL_S": "often"},
+        {"SHOPLENS_WORKERS": "many"}, {"SHOPLENS_RATE_LIMIT": "seldom"}, {"SHOPLENS_REDIS_URL": "localhost"},
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize(
     "arguments", [GUNICORN, ("online.serve", "--store", "FOLDER", "--cache", "FOLDER/cache", "--port", "0")]
 )
@@ -79,6 +84,28 @@ def test_a_wrong_setting_is_one_line_too(arguments: Sequence[str], settings: dic
     done = start(arguments, tmp_path, settings)
     assert (done.returncode, len(said_by_us(done))) == (78, 1)
     assert next(iter(settings)) in done.stderr
+
+
+@pytest.mark.parametrize(("option", "workers"), [((), 3), (("--workers", "1"), 1)])
+def test_serve_takes_from_the_environment_what_no_option_says(
+    tmp_path: Path, option: Sequence[str], workers: int
+) -> None:
+    folders = ("--store", str(tmp_path / "store"), "--cache", str(tmp_path / "cache"))
+    settings = {"SHOPLENS_WORKERS": "3", "SHOPLENS_SPOOL": str(tmp_path / "events")}
+    with subprocess.Popen(
+        [sys.executable, "-m", "online.serve", *folders, "--port", "0", *option], cwd=ROOT,
+        env={**os.environ, **settings}, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        try:
+            assert process.stdout is not None
+            url = process.stdout.readline().split()[2]
+            clicked = {"request_id": "1", "product_id": "shirt-red", "position": 0}
+            assert requests.post(f"{url}click", json=clicked, timeout=PATIENCE_S).status_code == 204
+        finally:
+            process.terminate()
+            said = process.communicate(timeout=PATIENCE_S)[1]
+    assert said.count("Booting worker") == workers
+    assert list((tmp_path / "events").iterdir())
 
 
 def test_with_a_key_it_listens_everywhere_and_answers_who_has_it(store: FolderStore, tmp_path: Path) -> None:

@@ -88,6 +88,19 @@ def test_words_and_a_click(package: ModuleType, searcher: OpenSearcher) -> None:
     assert package.api.search.click.sync_detailed(client=client, body=clicked).status_code == 204
 
 
+@pytest.mark.parametrize("form", [False, True])
+def test_the_next_page(package: ModuleType, searcher: OpenSearcher, form: bool) -> None:
+    """The client sends the default of whatever it is not told."""
+    client, models = package.Client(base_url=searcher.url), package.models
+    kind = models.SearchForm if form else models.SearchRequest
+    first = package.api.search.search.sync(client=client, body=kind(text="red", k=2))
+    second = package.api.search.search.sync(client=client, body=kind(cursor=first.cursor, k=2))
+    assert isinstance(second, models.SearchResponse), second
+    shown = [{result.product_id for result in page.results} for page in (first, second)]
+    assert [len(page) for page in shown] == [2, 2]
+    assert not shown[0] & shown[1]
+
+
 def test_a_photo_and_its_thumbnail(package: ModuleType, searcher: OpenSearcher) -> None:
     client = package.Client(base_url=searcher.url)
     photo = package.types.File(io.BytesIO(photo_of(COLOURS["blue"])), "photo.png", "image/png")

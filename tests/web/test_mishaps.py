@@ -97,6 +97,21 @@ def test_an_answer_that_is_cut_short_can_be_asked_for_again(page: Page, watch: W
     expect_first(page, "Red")
 
 
+@pytest.mark.parametrize("body", ["{}", "[]", "null", '{"results": null}', "<html>Log in</html>"])
+def test_an_answer_of_something_else_leaves_nobody_waiting(page: Page, body: str) -> None:
+    page.route("**/search", lambda route: route.fulfill(status=200, content_type="application/json", body=body))
+    search_words(page, "red")
+    expect(trouble(page)).to_contain_text("The searcher cannot be reached")
+    expect(page.locator("shop-lens .status")).to_have_text("")
+
+
+def test_a_photo_that_a_proxy_finds_too_large_is_said_to_be(page: Page, watch: Watch) -> None:
+    watch.excused.append("status of 413")
+    page.route("**/search", lambda route: route.fulfill(status=413, content_type="text/html", body="<h1>413</h1>"))
+    choose(page, photo_file("red"))
+    expect(trouble(page)).to_contain_text("Choose a smaller one.")
+
+
 def test_words_that_were_copied_with_a_picture_are_pasted_into_the_field(page: Page) -> None:
     photo = base64.b64encode(photo_of(COLOURS["blue"])).decode()
     is_left_to_the_field = page.evaluate(PASTE_WITH_WORDS, photo)

@@ -18,6 +18,11 @@ export class Problem extends Error {
 
 const unreachable = () => new Problem({ title: "The searcher cannot be reached", detail: "Check the connection, then try again." });
 
+/** What came from something between here and the searcher. */
+const unexplained = (status) => (status === 413 // many a proxy takes a megabyte, unless it is told otherwise
+  ? { title: "The photo is too large", detail: "Choose a smaller one.", status }
+  : { title: `The searcher answered ${status}`, status });
+
 export class Searcher {
   /** `endpoint`: where /search is, an absolute URL; `apiKey`: empty where none is needed. */
   constructor(endpoint, apiKey = "") {
@@ -29,10 +34,10 @@ export class Searcher {
   async search(body, signal) {
     const answer = await this.#post("search", body, { signal });
     const found = await answer.json().catch(() => null);
-    if (answer.ok && found) return found;
-    if (answer.ok) throw unreachable(); // the answer was cut short
+    if (answer.ok && Array.isArray(found?.results)) return found;
+    if (answer.ok) throw unreachable(); // the answer was cut short, or something else answered
     const retryAfterS = Number(answer.headers.get("Retry-After")) || null;
-    throw new Problem(found?.title ? found : { title: `The searcher answered ${answer.status}`, status: answer.status }, retryAfterS);
+    throw new Problem(found?.title ? found : unexplained(answer.status), retryAfterS);
   }
 
   /** A click that is lost is no trouble for the shopper. */

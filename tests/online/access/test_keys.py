@@ -48,6 +48,12 @@ def test_a_stored_key_is_read_back(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["shop; north", "shop;north", "shop\nnorth", ";"])
+def test_a_key_is_read_back_whatever_its_name(name: str) -> None:
+    stored = create_key([Scope.SEARCH], name)[1]
+    assert read_keys({KEYS: f"{stored.line};{OTHER.line}"}) == (stored, OTHER)
+
+
 def test_without_settings_there_are_no_keys() -> None:
     assert read_keys({}) == ()
 

@@ -5,12 +5,13 @@ import gzip
 import io
 import json
 import math
+from urllib.parse import urlencode
 
 import pytest
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from werkzeug.test import EnvironBuilder, run_wsgi_app
+from werkzeug.test import EnvironBuilder, TestResponse, run_wsgi_app
 
 from online.api.problems import PROBLEM_TYPES
 from schemas.api.requests import ClickRequest, SearchRequest
@@ -174,6 +175,57 @@ def test_a_form_that_cannot_be_read_is_not_taken_for_an_empty_one(
     answer = client.post(path, data=body, content_type=kind)
     assert (answer.status_code, answer.get_json()["type"]) == (400, "/problems/bad-request")
     assert "the form cannot be read" in answer.get_json()["detail"]
+
+
+FILTERED = (
+    PART + PART.replace(b'"text"', b'"filters"').replace(b"red", b'{"colour": {"equals": "gr%bn"}}') + b"--x--\r\n"
+)
+
+
+def test_a_form_in_another_encoding_does_not_ask_for_something_else(client: FlaskClient) -> None:
+    def ask(umlaut: bytes) -> TestResponse:
+        return client.post("/search", data=FILTERED % umlaut, content_type="multipart/form-data; boundary=x")
+
+    assert ask("ü".encode()).status_code == 200
+    in_latin_1 = ask("ü".encode("latin-1"))
+    assert (in_latin_1.status_code, fields_of(in_latin_1)) == (422, ["filters"])
+
+
+def test_a_link_encoded_form_in_another_encoding_does_not_ask_for_something_else(client: FlaskClient) -> None:
+    def ask(encoding: str) -> TestResponse:
+        form = urlencode({"text": "red", "filters": '{"colour": {"equals": "grün"}}'}, encoding=encoding)
+        return client.post("/search", data=form, content_type="application/x-www-form-urlencoded")
+
+    assert ask("utf-8").status_code == 200
+    in_latin_1 = ask("latin-1")
+    assert (in_latin_1.status_code, in_latin_1.get_json()["type"]) == (400, "/problems/bad-request")
+    assert "in UTF-8" in in_latin_1.get_json()["detail"]
+
+
+@pytest.mark.parametrize("path", ["/search", "/click"])
+def test_json_that_is_called_a_form_is_told_its_type(client: FlaskClient, path: str) -> None:
+    answer = client.post(path, data=' {"text": "red"}', content_type="application/x-www-form-urlencoded")
+    assert (answer.status_code, answer.get_json()["type"]) == (415, "/problems/unsupported-media-type")
+    assert "the body is JSON" in answer.get_json()["detail"]
+
+
+def test_json_of_a_form_may_come_as_a_file(client: FlaskClient) -> None:
+    """As FormData sends a Blob that says its type."""
+
+    def ask(filters: bytes) -> TestResponse:
+        part = (io.BytesIO(filters), "blob", "application/json")
+        return client.post("/search", data={"text": "red", "filters": part})
+
+    assert [tile["product_id"] for tile in ask(b'{"category": {"equals": "hats"}}').get_json()["results"]] == [
+        "hat-yellow"
+    ]
+    assert fields_of(ask(b'{"shape": 1}')) == ["filters.shape"]
+    assert fields_of(ask(b"\xff")) == ["filters"]
+
+
+@pytest.mark.parametrize(("k", "status"), [(2.0, 200), (1e2, 200), (2.5, 422), (1e300, 422)])
+def test_a_whole_number_is_one_however_json_writes_it(client: FlaskClient, k: float, status: int) -> None:
+    assert client.post("/search", json={"text": "red", "k": k}).status_code == status
 
 
 def test_a_photo_whose_filename_is_empty_is_a_photo(client: FlaskClient) -> None:

@@ -137,7 +137,7 @@ def test_whether_anything_is_near_is_said_on_the_first_page_only(client: FlaskCl
 
 
 @pytest.mark.parametrize(
-    "extra", [{"text": "red"}, {"product_id": "p1"}, {"filters": {}}, {"diversity": 0.0}, {"image_base64": "aGk="}]
+    "extra", [{"text": "red"}, {"product_id": "p1"}, {"filters": {}}, {"diversity": 0.5}, {"image_base64": "aGk="}]
 )
 def test_what_a_cursor_brings_is_not_given_beside_it(
     client: FlaskClient, publish: Publish, extra: dict[str, Any]
@@ -147,6 +147,13 @@ def test_what_a_cursor_brings_is_not_given_beside_it(
     answer = client.post("/search", json={"cursor": cursor, **extra})
     assert answer.status_code == 422
     assert set(extra) <= {error["field"] for error in answer.get_json()["errors"]}
+
+
+def test_a_default_beside_a_cursor_says_nothing(client: FlaskClient, publish: Publish) -> None:
+    publish()
+    first = ask(client, text="red", k=5, diversity=0.5)
+    said = {"image_weight": 0.7, "diversity": 0, "explain": False, "text": None, "k": 5}
+    assert ask(client, cursor=first["cursor"], **said)["results"] == ask(client, cursor=first["cursor"])["results"]
 
 
 def changed(cursor: str, place: int) -> str:
