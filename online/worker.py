@@ -7,7 +7,8 @@ All workers wake for a new connection, and the first to answer has it for as lon
 worker, whose searches wait for one interpreter, beside another worker that has nothing to do. Here the workers of a host
 see each other's load (`WorkLoads`). One with more of it than another takes a new connection a moment later, so that the
 other is there first, and one that answers at least two requests more closes a kept connection after its answer, as HTTP
-lets it: the client comes back to an idle one. So it does with a worker that makes a new snapshot (`work_aside`).
+lets it: the client comes back to an idle one. So it does with a worker that makes a new snapshot (`work_aside`). A request
+counts until its answer is whole: a client that closes its connection then and opens another finds its worker idle.
 
 gunicorn has a thread wait, up to 5 s, for the first words of a new connection. Browsers open some ahead, and balancers to
 see whether somebody is there: as many as there are threads, and nobody is answered. Here they wait beside the kept ones.
@@ -106,13 +107,14 @@ class ThreadedWorker(ThreadWorker):  # type: ignore[misc]
     nr_conns: int
     wsgi: Any
     place = _PLACES  # among the workers of its master; given before the fork
-    answering = 0  # changed by the main thread alone
+    answering = 0  # until the main thread knows of the end; changed by it alone
     aside = 0  # work beside requests, counted as so many; changed by the thread that does it
     running: "ThreadedWorker | None" = None  # the worker that this process is
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.leaving: dict[Any, float] = {}  # connections that only their clients have to close, and until when
+        self.answered: set[Any] = set()  # connections whose answer is whole, though the main thread does not know yet
 
     def accept(self, listener: socket.socket) -> None:
         least, own = WORK_LOADS.least(), self._load()
@@ -155,6 +157,7 @@ class ThreadedWorker(ThreadWorker):  # type: ignore[misc]
             conn.timeout = min(conn.timeout, deadline)
 
     def finish_request(self, conn: Any, fs: Any) -> None:
+        self.answered.discard(conn)
         self.answering -= 1
         if fs.cancelled() or fs.exception() is not None or not fs.result():
             self._see_off(conn)
@@ -206,6 +209,9 @@ class ThreadedWorker(ThreadWorker):  # type: ignore[misc]
         try:
             return super().handle_request(req, conn)
         finally:
+            # Before the client has its answer: it may be at the door with another question at once.
+            self.answered.add(conn)
+            self._tell()
             _cork(conn.sock, False)
 
     def load_wsgi(self) -> None:
@@ -241,7 +247,7 @@ class ThreadedWorker(ThreadWorker):  # type: ignore[misc]
         self._tell()
 
     def _load(self) -> Load:
-        return Load(self.answering + self.aside, self.nr_conns)
+        return Load(self.answering - len(self.answered) + self.aside, self.nr_conns)
 
     def _tell(self) -> None:
         with _telling:  # two threads may: what is older must not be written last

@@ -47,7 +47,7 @@ def calls(monkeypatch: pytest.MonkeyPatch, loads: WorkLoads) -> list[object]:
 def worker_that_answers(requests: int, place: int, keeps: int = 0) -> ThreadedWorker:
     worker = ThreadedWorker.__new__(ThreadedWorker)
     worker.cfg, worker.place, worker.alive = SimpleNamespace(threads=4), place, True
-    worker._accepting, worker.nr_conns = True, keeps
+    worker._accepting, worker.nr_conns, worker.answered = True, keeps, set()
     worker.set_accept_enabled(True)
     for _ in range(requests):
         worker.enqueue_req(SimpleNamespace(initialized=True))
@@ -83,10 +83,18 @@ class Asked:
         self.closes = True
 
 
+class Connection(SimpleNamespace):
+    """What of gunicorn's connection is used."""
+
+    __hash__ = object.__hash__
+
+
 def answer(worker: ThreadedWorker) -> bool:
-    """Whether the connection is closed after the answer."""
-    asked = Asked()
-    worker.handle_request(asked, SimpleNamespace(sock=Corked([])))
+    """Whether the connection is closed after the answer. As many are answered as before."""
+    asked, connection = Asked(), Connection(sock=Corked([]), initialized=True)
+    worker.handle_request(asked, connection)
+    worker.finish_request(connection, outcome())
+    worker.enqueue_req(connection)
     return asked.closes
 
 
@@ -178,6 +186,21 @@ def test_it_is_idle_again_once_all_is_answered(calls: list[object]) -> None:
     idle.finish_request(None, outcome())
     idle.accept(socket.socket())
     assert calls == ["accepted"]
+
+
+def test_it_is_idle_before_its_client_has_the_answer(calls: list[object], loads: WorkLoads) -> None:
+    """Who has it may be at the door with another question before the main thread knows."""
+    worker_that_answers(1, place=0)
+    done, connection = worker_that_answers(0, place=1), Connection(initialized=True)
+    done.enqueue_req(connection)
+    seen: list[Load | None] = []
+    connection.sock = Corked(seen)
+    connection.sock.setsockopt = lambda *_: seen.append(loads.least())
+    done.handle_request(Asked(), connection)
+    assert seen == [Load(0, 0)]
+    done.accept(socket.socket())
+    done.finish_request(connection, outcome())
+    assert (calls, loads.least()) == (["accepted"], Load(0, 0))
 
 
 @pytest.mark.parametrize(("mine", "other", "closes"), [(2, 0, True), (3, 1, True), (2, 1, False), (1, 0, False)])
@@ -338,7 +361,7 @@ def test_an_answers_head_and_body_leave_together_and_nothing_waits_before_the_ap
     monkeypatch.setattr(ThreadWorker, "handle_request", handle)
     worker = worker_that_answers(1, place=0)
     worker.load_wsgi()
-    worker.handle_request(Asked(), SimpleNamespace(sock=Corked(calls)))
+    worker.handle_request(Asked(), Connection(sock=Corked(calls)))
     assert calls == ["asked", "held", [b"answer"], "sent"]
 
 
