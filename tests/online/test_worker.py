@@ -83,10 +83,14 @@ class Asked:
         self.closes = True
 
 
-class Connection(SimpleNamespace):
+class Connection:
     """What of gunicorn's connection is used."""
 
-    __hash__ = object.__hash__
+    sock: Any
+    initialized: bool
+
+    def __init__(self, **given: Any) -> None:
+        vars(self).update(given)
 
 
 def answer(worker: ThreadedWorker) -> bool:
