@@ -28,7 +28,7 @@ def publish(context: JobContext, arguments: argparse.Namespace) -> Receipt:
     ids: dict[str, str | None] = built.fact("deltas")
     if evaluated.facts.get("deltas") != ids or not evaluated.facts.get("passed"):
         raise GateFailed(str(built.fact("base")), ["evaluate_delta did not pass its delta: run it again"])
-    ids |= evaluated.facts.get("kept", {})
+    ids = ids | evaluated.facts.get("kept", {})
     # Versions name what is published: the same hour run again over newer tables is another publish.
     versions = "-".join(str(version) for _, version in sorted(built.table_versions.items()))
     try:

@@ -16,7 +16,8 @@ from schemas.api.fields import REQUEST_ID_PATTERN
 
 REQUEST_ID = "X-Request-ID"
 PASSED_OVER_MAX_BYTES = 64 << 10
-"""As much of a body that nobody read gunicorn passes over; behind more of it the connection cannot go on."""
+"""As much of a body that nobody read gunicorn passes over (its `_DRAIN_MAX_BYTES`); behind more of it the connection cannot
+go on."""
 
 _QUIET_ENDPOINTS = {"health", "ready", "metrics", "static", "image"}
 _REQUEST_ID = re.compile(REQUEST_ID_PATTERN)

@@ -71,7 +71,7 @@ class CodedScan:
             estimates, rows = scan_lists(self.estimates, self.query, kept, lists, near, self.selector, lowest)
             done, answer = scored, self._score(rows[:scored])
             if len(rows) <= done:  # nothing else reaches the floor
-                return best_of([answer], k), error
+                return (answer[0][:k], answer[1][:k]), error
             error = _error_of(estimates, rows, answer)
             needed = self._needed(estimates, answer, k, floor, error)
             if needed > len(rows) == kept:

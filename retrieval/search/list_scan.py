@@ -24,8 +24,8 @@ def scan_lists(
 ) -> Found:
     """The k best of the rows that `selector` has, all without one, in the `lists` (m,), whose centroids score `near` (m,).
 
-    Of an index that takes them, rows that score `lowest` or less are left out, which saves more than half of the time
-    where k is in the thousands and few rows pass: FAISS keeps its k best in a heap, and here the heap begins full.
+    Of an index that takes them, rows that score `lowest` or less are left out, which saves a third to a half of
+    the time where k is in the thousands and few rows pass: FAISS keeps its k best in a heap, and here it begins full.
     """
     named = {} if selector is None else {"sel": selector}
     made = faiss.SearchParametersIVF(nprobe=len(lists), **named)  # type: ignore[call-arg]

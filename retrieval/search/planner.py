@@ -2,9 +2,9 @@
 
 Few matching rows are scanned. For many, lists are probed with a selector, as long as the lists near the query
 hold their share of the matches; probing then goes on until as many matches were seen as a search without filters sees
-rows, and until the best of them lie in the nearest quarter of the probed lists. Where the matches are elsewhere (filters
-opposed to the query), or probing would read much of the index anyway, the matches are scanned: from the query outwards,
-until none that is left can be among the best (`match_scan`).
+rows. Where the matches are elsewhere (filters opposed to the query), probing would read much of the index anyway, or the
+best that it finds lie beyond the nearest quarter of the probed lists, the matches are scanned: from the query outwards, or
+from where probing ended, until none that is left can be among the best (`match_scan`).
 """
 
 from collections.abc import Callable
