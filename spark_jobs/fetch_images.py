@@ -10,7 +10,7 @@ after everything was recorded.
 import argparse
 import ipaddress
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -71,11 +71,13 @@ def fetch_images(context: JobContext, arguments: argparse.Namespace) -> Receipt:
         shown = hold_rows(shown_photos(known, outcomes, counts["looked_at"]), eager=False)
         replaces = bool(run.redrive_reasons)
         checked = checked_photos(outcomes) if outcomes is not None and came else None
-        decided = hold_rows(decide_photos(photos, checked, shown, run.set_rules, replaces=replaces), eager=False)
-        counts |= record_photos(lake, outcomes, decided, replaces=replaces)
+        decided = hold_rows(decide_photos(photos, checked, came, shown, run.set_rules, replaces=replaces), eager=False)
+        changes, usable = _tally(decided)
+        counts |= record_photos(lake, outcomes, decided, changes, replaces=replaces)
         if outcomes is not None:
             record_ledger(lake, outcomes)
-        counts |= _standing(shown, decided)
+        links = shown.select("url").distinct().count()
+        counts |= {"links": links, "links_without_photo": links - usable}
     finally:
         staging.remove()
     bad, total = counts["links_without_photo"], counts["links"]
@@ -118,9 +120,10 @@ def look_at_links(
     return staging.fetch(orders, division, FetchPartition(run.settings, run.photo_rules, division, as_of, run.safety))
 
 
-def record_photos(lake: Lake, outcomes: DataFrame | None, decided: DataFrame, *, replaces: bool) -> dict[str, int]:
+def record_photos(
+    lake: Lake, outcomes: DataFrame | None, decided: DataFrame, changes: Mapping[str, int], *, replaces: bool
+) -> dict[str, int]:
     """Bring `images` up to date in at most two commits: new photos with their bytes, then old ones whose verdict moved."""
-    changes = {row["change"]: int(row["count"]) for row in decided.groupBy("change").count().collect()}
     new, again, moved = (changes.get(change, 0) for change in ("insert", "replace", "update"))
     if outcomes is not None and (new or again):
         taken = broadcast_few(decided.where(F.col("change").isin("insert", "replace")), new + again)
@@ -180,12 +183,11 @@ def _counts(outcomes: DataFrame | None) -> tuple[dict[str, int], int]:
     return {"looked_at": sum(named.values()), **named}, sum(int(row["checked"]) for row in rows)
 
 
-def _standing(shown: DataFrame, decided: DataFrame) -> dict[str, int]:
-    """How many live links there are, and how many of them have no usable photo."""
-    accepted = decided.where(F.col("verdict") == ACCEPTED).select("content_sha256", F.lit(1).alias("usable"))
-    urls = shown.select("url", "content_sha256").distinct().join(accepted, "content_sha256", "left")
-    totals = urls.agg(F.count("url").alias("links"), F.count("usable").alias("usable")).collect()[0]
-    return {"links": totals["links"], "links_without_photo": totals["links"] - totals["usable"]}
+def _tally(decided: DataFrame) -> tuple[dict[str, int], int]:
+    """How many photos change in which way, and how many live URLs show a usable one."""
+    usable = F.sum(F.when(F.col("verdict") == ACCEPTED, F.col("urls"))).alias("usable")
+    rows = decided.groupBy("change").agg(F.count("*").alias("photos"), usable).collect()
+    return {row["change"]: int(row["photos"]) for row in rows}, sum(int(row["usable"] or 0) for row in rows)
 
 
 def _count_reasons(lake: Lake, shown: DataFrame, decided: DataFrame) -> dict[str, int]:

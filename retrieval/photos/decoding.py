@@ -39,8 +39,12 @@ _OTHER_IMAGES = (
     b"\xff\x0a",
     b"%!PS",
     b"\0\0\0\x0cjP",
+    b"\0\0\0\x0cJXL ",
 )
-_BOX_IMAGES = (b"avif", b"avis", b"heic", b"heix", b"heif", b"mif1", b"hevc")
+_BOX_IMAGES = (
+    *(b"avif", b"avis", b"heif", b"mif1", b"msf1"),
+    *(b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"),
+)
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -99,20 +103,25 @@ def decode_oriented(
     *,
     target_side_px: int | None = None,
     margin: float = SCALED_MARGIN,
+    grey: bool = False,
 ) -> tuple[Image.Image, int]:
-    """As `decode_photo`, with the EXIF orientation, 1 to 8, that the bytes asked for and the image now has."""
+    """As `decode_photo`, with the EXIF orientation, 1 to 8, that the bytes asked for and the image now has.
+
+    `grey`: the luminance alone will do, which a JPEG gives in half the time. The image is then of mode L, of other formats
+    still RGB.
+    """
     source_format = photo_format(data)
     if source_format is None:
         raise PhotoRejected(PhotoReason.FORMAT_REFUSED if _is_other_image(data) else PhotoReason.NOT_AN_IMAGE)
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
             _refuse_bombs(opened, data, source_format, limits)
-            if target_side_px and source_format == "JPEG":
-                side_px = int(margin * target_side_px)
-                opened.draft(None, (side_px, side_px))
+            if source_format == "JPEG":
+                size = (int(margin * target_side_px),) * 2 if target_side_px else None
+                opened.draft("L" if grey else None, size)
             orientation = _orientation(opened)
             opened.load()
-            upright = _to_rgb(opened)
+            upright = opened.copy() if grey and opened.mode == "L" and source_format == "JPEG" else _to_rgb(opened)
         if orientation in _UPRIGHT:
             upright = upright.transpose(_UPRIGHT[orientation])
     except PhotoRejected:
@@ -131,31 +140,29 @@ def upright_jpeg_size(data: bytes) -> tuple[int, int] | None:
 
     Other formats may say how they stand after their pixels (a PNG's eXIf), so they have to be decoded.
     """
-    if photo_format(data) != "JPEG":
+    found = _jpeg_header(data)
+    if found is None:
         return None
-    try:
-        with Image.open(io.BytesIO(data), formats=("JPEG",)) as opened:
-            width, height = opened.size
-            return (height, width) if _orientation(opened) in _ON_THEIR_SIDE else (width, height)
-    except Exception:  # as in decode_photo, which says what is wrong
+    (width, height), orientation = found
+    return (height, width) if orientation in _ON_THEIR_SIDE else (width, height)
+
+
+def keep_photo(data: bytes) -> bytes | None:
+    """A photo's own compressed pixels, without metadata, where the lake keeps just these: it is a plain JPEG of at most 1,024
+    pixels a side, upright as it lies and not overlarge. Else None. Nothing is decoded."""
+    found = _jpeg_header(data)
+    if found is None:
         return None
-
-
-def store_photo(data: bytes, upright: Image.Image, orientation: int) -> bytes:
-    """What the lake keeps of a photo and every model embeds: a JPEG of at most 1,024 pixels a side, without metadata.
-
-    The photo's own compressed pixels where it is a plain JPEG of that size, upright as it lies and not overlarge; else
-    `encode_stored`. `upright` and `orientation` are what `decode_oriented` gave for `data`.
-    """
-    if orientation not in _UPRIGHT and max(upright.size) <= STORED_SIDE_PX:
-        bare = bare_jpeg(data)
-        if bare and len(bare) <= KEPT_BYTES_A_PIXEL_MAX * upright.width * upright.height:
-            return bare
-    return encode_stored(upright)
+    (width, height), orientation = found
+    if orientation in _UPRIGHT or max(width, height) > STORED_SIDE_PX:
+        return None
+    bare = bare_jpeg(data)
+    return bare if bare and len(bare) <= KEPT_BYTES_A_PIXEL_MAX * width * height else None
 
 
 def encode_stored(image: Image.Image) -> bytes:
-    """Pixels as the lake keeps them: JPEG of quality 92, 4:2:0, at most 1,024 pixels a side.
+    """Pixels as the lake keeps them of a photo that is not kept as it came (`keep_photo`): JPEG of quality 92, 4:2:0, at most
+    1,024 pixels a side. Every model embeds what the lake keeps.
 
     A photo within the cap keeps its size. The same pixels give the same bytes with the same Pillow.
     """
@@ -200,6 +207,17 @@ def _to_rgb(opened: Image.Image) -> Image.Image:
         white = Image.new("RGBA", layer.size, "white")
         return Image.alpha_composite(white, layer).convert("RGB")
     return opened.convert("RGB")
+
+
+def _jpeg_header(data: bytes) -> tuple[tuple[int, int], int] | None:
+    """Width and height in pixels as the photo lies, and its orientation; None where there is no such header."""
+    if photo_format(data) != "JPEG":
+        return None
+    try:
+        with Image.open(io.BytesIO(data), formats=("JPEG",)) as opened:
+            return opened.size, _orientation(opened)
+    except Exception:  # as in decode_photo, which says what is wrong
+        return None
 
 
 def _is_other_image(data: bytes) -> bool:

@@ -104,7 +104,7 @@ class Downloader:
         if lane is None:
             self._start(self._visits.put(Visit(errand, Answer(), moved_to=errand.place)))
             return
-        lane.waiting.append(errand)
+        lane.waiting.append((errand, link))
         if not lane.is_driven:
             lane.is_driven = True
             self._start(self._drive(lane))
@@ -132,11 +132,10 @@ class Downloader:
             await lane.free.acquire()
             await lane.pace()
             await self._free.acquire()
-            self._start(self._visit(lane, lane.waiting.popleft()))
+            self._start(self._visit(lane, *lane.waiting.popleft()))
         lane.is_driven = False
 
-    async def _visit(self, lane: Lane, errand: Errand) -> None:
-        link = parse_link(errand.place)
+    async def _visit(self, lane: Lane, errand: Errand, link: Link) -> None:
         try:
             answer = await self._source_of(link).ask(link, errand.known)
         except Exception:  # a client's bug on one strange answer must not cost the partition its other links

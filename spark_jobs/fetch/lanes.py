@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from aiolimiter import AsyncLimiter
 
 from spark_jobs.fetch.answers import Errand
+from spark_jobs.fetch.links import Link
 from spark_jobs.fetch.settings import FetchSettings
 
 _RATE_MIN = 2.0
@@ -56,7 +57,7 @@ class Lane:
     """The links of one host that wait in one partition, and its share of the host's limits."""
 
     def __init__(self, share: Share) -> None:
-        self.waiting: deque[Errand] = deque()
+        self.waiting: deque[tuple[Errand, Link]] = deque()
         self.free = asyncio.Semaphore(share.at_once)
         self.is_driven = False
         self._limiter = limiter_for(share.per_second)

@@ -59,11 +59,16 @@ class FetchPartition:
         seen: set[str] = set()
         score = self.safety.open_scorer()
         for visits in download(errands(), self.settings, self.division, first.partition):
-            found = [self._look(visit, waiting.pop(visit.errand.url), seen) for visit in visits]
+            found = [
+                self._look(visit, waiting.pop(visit.errand.url), seen, with_pixels=score is not None)
+                for visit in visits
+            ]
             self._score(score, [photo for _, _, photo in found if photo is not None])
             yield outcome_batch([outcome_row(*each) for each in found])
 
-    def _look(self, visit: Visit, order: Order, seen: set[str]) -> tuple[Visit, LedgerRow | None, CheckedPhoto | None]:
+    def _look(
+        self, visit: Visit, order: Order, seen: set[str], *, with_pixels: bool
+    ) -> tuple[Visit, LedgerRow | None, CheckedPhoto | None]:
         """The link's ledger row, and its photo where the bytes are new to this partition."""
         if visit.moved_to is not None:
             return visit, None, None
@@ -77,7 +82,7 @@ class FetchPartition:
             return visit, ledger, None
         if len(seen) < _REMEMBERED_PHOTOS:
             seen.add(content)
-        return visit, ledger, check_photo(data, self.rules, content)
+        return visit, ledger, check_photo(data, self.rules, content, with_pixels=with_pixels)
 
     def _score(self, score: Scorer | None, photos: list[CheckedPhoto]) -> None:
         """Give accepted photos a safety score, reject those above the limit, and let go of their pixels."""

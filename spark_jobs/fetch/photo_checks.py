@@ -13,8 +13,10 @@ from retrieval.photos.decoding import (
     STORED_SIDE_PX,
     PhotoLimits,
     decode_oriented,
+    decode_photo,
+    encode_stored,
+    keep_photo,
     photo_format,
-    store_photo,
 )
 from schemas.errors import PhotoRejected
 from schemas.reasons import PhotoReason
@@ -59,15 +61,24 @@ def content_hash(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def check_photo(data: bytes, rules: PhotoRules, content_sha256: str | None = None) -> CheckedPhoto:
-    """Decode and measure a photo and make what is kept of it, or say why it cannot be used."""
+def check_photo(
+    data: bytes, rules: PhotoRules, content_sha256: str | None = None, *, with_pixels: bool = True
+) -> CheckedPhoto:
+    """Decode and measure a photo and make what is kept of it, or say why it cannot be used.
+
+    A JPEG that is kept as it came is decoded without its colours, which nothing here looks at; `with_pixels` once more,
+    with them, for a safety check.
+    """
     photo = CheckedPhoto(content_sha256 or content_hash(data), REJECTED, len(data))
+    kept = keep_photo(data)
     try:
-        pixels, orientation = decode_oriented(data, rules.limits, target_side_px=STORED_SIDE_PX)
+        decoded, _ = decode_oriented(data, rules.limits, target_side_px=STORED_SIDE_PX, grey=kept is not None)
         photo.source_format = photo_format(data)
-        _check_shape(pixels, rules)
-        _check_measures(photo, measure(pixels), rules)
-        photo.stored = store_photo(data, pixels, orientation)
+        _check_shape(decoded, rules)
+        _check_measures(photo, measure(decoded), rules)
+        photo.stored = kept or encode_stored(decoded)
+        if with_pixels:
+            photo.pixels = decoded if kept is None else decode_photo(data, rules.limits)
     except PhotoRejected as rejected:
         photo.reason = PhotoReason(rejected.reason)
         photo.detail = _writable(rejected.detail)
@@ -76,8 +87,8 @@ def check_photo(data: bytes, rules: PhotoRules, content_sha256: str | None = Non
         photo.reason = PhotoReason.DECODE_FAILED
         photo.detail = _writable(f"{type(error).__name__}: {error}")
         return photo
-    photo.verdict, photo.pixels = ACCEPTED, pixels
-    photo.width, photo.height = _stored_size(pixels)
+    photo.verdict = ACCEPTED
+    photo.width, photo.height = _stored_size(decoded)
     return photo
 
 
@@ -101,7 +112,7 @@ def _check_measures(photo: CheckedPhoto, measures: Measures, rules: PhotoRules) 
 
 
 def _stored_size(pixels: Image.Image) -> tuple[int, int]:
-    """Width and height as `store_photo` keeps them."""
+    """Width and height of what the lake keeps."""
     longest = max(pixels.size)
     if longest <= STORED_SIDE_PX:
         return pixels.size

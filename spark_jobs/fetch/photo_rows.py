@@ -7,8 +7,8 @@ from pyspark.sql import functions as F
 
 from schemas.reasons import PhotoReason
 from spark_jobs.fetch.photo_checks import ACCEPTED, REJECTED
-from spark_jobs.fetch.whole_set import near_duplicates, placeholder_hashes
-from spark_jobs.running.session import broadcast_few, hold_rows
+from spark_jobs.fetch.whole_set import content_key, count_links, nearest_originals, placeholder_hashes
+from spark_jobs.running.session import BROADCAST_ROWS_MAX, broadcast_few, hold_rows
 
 
 @dataclass(frozen=True)
@@ -42,29 +42,32 @@ def shown_photos(known: DataFrame, outcomes: DataFrame | None, looked_at: int) -
 
 
 def decide_photos(
-    existing: DataFrame, checked: DataFrame | None, shown: DataFrame, rules: SetRules, *, replaces: bool
+    existing: DataFrame, checked: DataFrame | None, came: int, shown: DataFrame, rules: SetRules, *, replaces: bool
 ) -> DataFrame:
-    """(content_sha256, url, verdict, reason, near_duplicate_of, change): what `images` should say of each photo.
+    """(content_sha256, url, verdict, reason, near_duplicate_of, phash, urls, change): what `images` should say of each photo.
 
-    `existing` are the rows of images without bytes, `checked` and `shown` as above; no `checked`: nothing new came.
-    A content that is there already keeps its own check, unless `replaces`. `change` is insert, replace, update or null;
-    `url` is set where the row's own check is to be taken from the run.
+    `existing` are the rows of images without bytes, `checked` (no more than `came`) and `shown` as above; no `checked`:
+    nothing new came. A content that is there already keeps its own check, unless `replaces`. `change` is insert, replace,
+    update or null; `url` is set where the row's own check is to be taken from the run; `urls` live ones show the photo.
     """
-    photos = hold_rows(_own_checks(existing, checked, replaces=replaces), eager=False)
+    own = _own_checks(existing, checked, came, replaces=replaces)
+    counted = own.withColumn("content", content_key()).join(count_links(shown), "content", "left").drop("content")
+    photos = hold_rows(counted.fillna(0, ["links", "urls"]), eager=False)
     passing = photos.where(F.col("reason").isNull())
     placeholders = placeholder_hashes(shown, passing, rules.placeholder_products_max)
     decided = photos.join(F.broadcast(placeholders.withColumn("is_placeholder", F.lit(True))), "phash", "left")
     if checked is None:
         decided = decided.withColumn("original", F.lit(None).cast("string"))
     else:
-        compared = passing.select("content_sha256", "phash")
-        fresh = passing.where(F.col("url").isNotNull()).select("content_sha256", "phash")
-        decided = decided.join(near_duplicates(compared, fresh, rules.near_duplicate_bits), "content_sha256", "left")
-    is_placeholder = F.col("reason").isNull() & F.col("is_placeholder").isNotNull()
+        fresh = passing.where(F.col("url").isNotNull())
+        decided = decided.join(nearest_originals(passing, fresh, rules.near_duplicate_bits), "phash", "left")
+    passes = F.col("reason").isNull()
+    original = F.when(passes & (F.col("original") < F.col("content_sha256")), F.col("original"))
+    is_placeholder = passes & F.col("is_placeholder").isNotNull()
     decided = (
-        decided.withColumn("reason", F.when(is_placeholder, PhotoReason.PLACEHOLDER.value).otherwise(F.col("reason")))
+        decided.withColumn("near_duplicate_of", F.least(original, "was_near"))
+        .withColumn("reason", F.when(is_placeholder, PhotoReason.PLACEHOLDER.value).otherwise(F.col("reason")))
         .withColumn("verdict", F.when(F.col("reason").isNull(), ACCEPTED).otherwise(REJECTED))
-        .withColumn("near_duplicate_of", F.least("original", "was_near"))
     )
     differs = ~(
         F.col("verdict").eqNullSafe(F.col("was_verdict"))
@@ -77,11 +80,11 @@ def decide_photos(
         .when(differs, "update")
     )
     return decided.select(
-        "content_sha256", "url", "verdict", "reason", "near_duplicate_of", "phash", change.alias("change")
+        "content_sha256", "url", "verdict", "reason", "near_duplicate_of", "phash", "urls", change.alias("change")
     )
 
 
-def _own_checks(existing: DataFrame, checked: DataFrame | None, *, replaces: bool) -> DataFrame:
+def _own_checks(existing: DataFrame, checked: DataFrame | None, came: int, *, replaces: bool) -> DataFrame:
     """Every photo with the reason of its own check alone, and what `images` says of it now (was_…)."""
     was = existing.select(
         "content_sha256", F.col("verdict").alias("was_verdict"), F.col("reason").alias("was_reason"),
@@ -93,9 +96,20 @@ def _own_checks(existing: DataFrame, checked: DataFrame | None, *, replaces: boo
         nothing = F.lit(None).cast("string").alias("url")
         return was.select(*kept, nothing, own_before.alias("reason"), F.col("was_phash").alias("phash"))
     taken = F.col("was_verdict").isNull() | (F.lit(replaces) & F.col("verdict").isNotNull())
-    return was.join(checked, "content_sha256", "full").select(
+    return _join_all(was, checked, came).select(
         *kept,
         F.when(taken, F.col("url")).alias("url"),
         F.when(taken, F.col("reason")).otherwise(own_before).alias("reason"),
         F.when(taken, F.col("phash")).otherwise(F.col("was_phash")).alias("phash"),
     )
+
+
+def _join_all(was: DataFrame, checked: DataFrame, came: int) -> DataFrame:
+    """Rows of either side, joined where both have the content. An outer join would shuffle every photo to meet a few new
+    ones."""
+    if came > BROADCAST_ROWS_MAX:
+        return was.join(checked, "content_sha256", "full")
+    few = hold_rows(checked)
+    there = was.select("content_sha256").join(F.broadcast(few.select("content_sha256")), "content_sha256", "left_semi")
+    others = few.join(F.broadcast(there), "content_sha256", "left_anti")
+    return was.join(F.broadcast(few), "content_sha256", "left").unionByName(others, allowMissingColumns=True)

@@ -10,14 +10,30 @@ from spark_jobs.running.session import broadcast_few, hold_rows
 HASH_BITS = 64
 
 
+def count_links(shown: DataFrame) -> DataFrame:
+    """(content, links, urls): how many live links show a content, and how many URLs these are, by `content_key`.
+
+    shown (url, content_sha256, …) has a row a link; a URL has one content.
+    """
+    by_url = shown.groupBy(F.xxhash64("url").alias("url"), content_key().alias("content"))
+    counted = by_url.agg(F.count("*").alias("links"))
+    return counted.groupBy("content").agg(F.sum("links").alias("links"), F.count("*").alias("urls"))
+
+
+def content_key() -> Column:
+    """64 bits in place of content_sha256, for counts: a twelfth of what is shuffled and sorted. Should two contents of
+    millions meet, each is counted with the links of both: designs are then counted in vain, and a URL twice."""
+    return F.when(F.col("content_sha256").isNotNull(), F.xxhash64("content_sha256"))
+
+
 def placeholder_hashes(shown: DataFrame, photos: DataFrame, products_max: int) -> DataFrame:
     """(phash): pictures on more than `products_max` designs. Variants of one group, or of one title, count once.
 
-    shown (group_id, title, content_sha256) are the live links, photos (content_sha256, phash) those that pass alone.
+    shown (group_id, title, content_sha256) are the live links, photos (content_sha256, phash, links) those that pass alone,
+    with what `count_links` says of them.
     """
     # Nearly every picture has few links at all: designs, which cost more, are counted for the others only.
-    links_of = shown.groupBy("content_sha256").agg(F.count("*").alias("links"))
-    by_hash = photos.join(links_of, "content_sha256").groupBy("phash").agg(F.sum("links").alias("links"))
+    by_hash = photos.groupBy("phash").agg(F.sum("links").alias("links"))
     often_shown = hold_rows(by_hash.where(F.col("links") > products_max))
     rows = often_shown.agg(F.sum("links").alias("links")).collect()[0]["links"] or 0
     suspects = photos.join(broadcast_few(often_shown.select("phash"), rows), "phash")
@@ -27,23 +43,19 @@ def placeholder_hashes(shown: DataFrame, photos: DataFrame, products_max: int) -
     return counted.where(F.col("designs") > products_max).select("phash")
 
 
-def near_duplicates(photos: DataFrame, fresh: DataFrame, distance_max: int) -> DataFrame:
-    """(content_sha256, original): for each photo that has an original, the smallest content_sha256 within the distance.
+def nearest_originals(photos: DataFrame, fresh: DataFrame, distance_max: int) -> DataFrame:
+    """(phash, original): for each hash, the smallest content_sha256 within the distance, its own included.
 
-    photos (content_sha256, phash); only pairs with a side in `fresh`, of the same columns, are compared. A photo that
-    is itself the smallest has no row. With at most d differing bits, one of d + 1 bands of the hash is equal: pairs
-    meet there, so that not all are compared. Source: Manku et al. 2007, section 3.
+    photos (content_sha256, phash); only pairs with a side in `fresh`, of the same columns, are compared: a hash that is near
+    none of these has no row. With at most d differing bits, one of d + 1 bands of the hash is equal: pairs meet there, so
+    that not all are compared. Source: Manku et al. 2007, section 3.
     """
     every, new = _smallest_by_hash(photos), broadcast_few(_smallest_by_hash(fresh), fresh.count())
     pairs = hold_rows(_close_pairs(new, every, distance_max), eager=False)  # read twice
     both_ways = pairs.unionByName(pairs.select(F.col("other").alias("phash"), F.col("phash").alias("other"),
                                                F.col("first").alias("other_first"), F.col("other_first").alias("first")))  # fmt: skip
-    originals = both_ways.groupBy("phash").agg(F.min("other_first").alias("original"))
-    return (
-        photos.join(originals, "phash")
-        .where(F.col("original") < F.col("content_sha256"))
-        .select("content_sha256", "original")
-    )
+    originals = hold_rows(both_ways.groupBy("phash").agg(F.min("other_first").alias("original")))
+    return broadcast_few(originals, originals.count())
 
 
 def _smallest_by_hash(photos: DataFrame) -> DataFrame:

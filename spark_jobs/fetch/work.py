@@ -46,7 +46,7 @@ def select_orders(known: DataFrame, ledger: DataFrame, as_of: datetime) -> DataF
     product_changed = (F.col("changed_at") > looked_at) & (F.col("changed_at") <= now)
     is_failing = F.col("status") == FAILED
     next_try_came = is_failing & (F.col("next_try_at") <= now)
-    day_came = ~is_failing & (_turns(now) > _turns(looked_at))
+    day_came = ~is_failing & _day_came(looked_at, now)
     due = known.where(is_new | product_changed | next_try_came | day_came)
     return _orders(due.select("url", F.lit(False).alias("from_scratch")), ledger)
 
@@ -98,8 +98,9 @@ def _orders(due: DataFrame, ledger: DataFrame) -> DataFrame:
     return once.join(rows, "url", "left").withColumns(new).select(*ORDER_COLUMNS)
 
 
-def _turns(moment: Column) -> Column:
-    """How often the link's day of the cycle had come by a moment; as `ledger.day_has_come`."""
+def _day_came(looked_at: Column, now: Column) -> Column:
+    """Whether the link's day of the cycle came after a moment and until now; as `ledger.day_has_come`."""
+    first, last = (F.floor(F.unix_timestamp(moment) / _SECONDS_A_DAY) for moment in (looked_at, now))
     cycle_day = F.conv(F.substring(F.sha2("url", 256), 1, 8), 16, 10).cast("bigint") % CYCLE_DAYS
-    day = F.floor(F.unix_timestamp(moment) / _SECONDS_A_DAY)
-    return F.floor((day - cycle_day) / CYCLE_DAYS)
+    # Days first: within one day none can have come, and a hash of every link costs more than all else that is asked here.
+    return (last > first) & (F.pmod(cycle_day - first - 1, F.lit(CYCLE_DAYS)) < last - first)

@@ -29,7 +29,10 @@ def evaluate_delta(
         delta = open_delta(DELTA_FOLDERS.fetch(store, delta_id, Path(scratch)), base.manifest, verify=False)
         view = View.of(base, delta)
         sources = maker.sources(base.manifest.model_id)
-        findings = check_view(view, count_rows(sources), deleted_products(sources))
+        deleted = deleted_products(sources)
+        findings = check_view(view, count_rows(sources), deleted)
+        if findings.failures:
+            findings = check_view(view, count_rows(sources, exactly=True), deleted)
         if thoroughly:
             findings.add(check_golden(view, read_golden(base_cache_folder() / build_id, base)))
             findings.add(check_recall(view, goal or float(base.manifest.parameters["recall_goal"])))

@@ -11,9 +11,10 @@ from retrieval.photos.decoding import (
     PhotoLimits,
     decode_oriented,
     decode_photo,
+    encode_stored,
     encode_thumbnail,
+    keep_photo,
     photo_format,
-    store_photo,
     upright_jpeg_size,
 )
 from retrieval.photos.jpeg_stream import bare_jpeg
@@ -60,7 +61,7 @@ def _judge_stored(data: bytes, upright: Image.Image, orientation: int) -> None:
     if bare is not None and orientation == 1:
         assert np.array_equal(decode_photo(bare, LIMITS), upright)
     for kept, side_px in (
-        (store_photo(data, upright, orientation), STORED_SIDE_PX),
+        (keep_photo(data) or encode_stored(upright), STORED_SIDE_PX),
         (encode_thumbnail(upright), THUMBNAIL_SIDE_PX),
     ):
         with Image.open(io.BytesIO(kept)) as opened:

@@ -57,6 +57,17 @@ def test_the_three_formats_give_rgb_of_the_same_size(image_format: str) -> None:
     assert (photo.mode, photo.size, photo.info) == ("RGB", (48, 32), {})
 
 
+def test_a_jpeg_gives_its_luminance_alone_upright_and_other_formats_stay_rgb() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for data in (encoded(gradient(), exif=exif), encoded(gradient().convert("L"), exif=exif)):
+        grey, orientation = decode_oriented(data, grey=True)
+        assert (grey.mode, grey.size, orientation) == ("L", (32, 48), 6)
+        assert np.abs(np.asarray(grey).astype(int) - np.asarray(decode_photo(data).convert("L"))).max() <= 3
+    assert decode_oriented(encoded(gradient(), "PNG"), grey=True)[0].mode == "RGB"
+    assert decode_oriented(encoded(gradient().convert("CMYK")), grey=True)[0].mode == "RGB"
+
+
 @pytest.mark.parametrize("orientation", [0, 9, 40_000])
 def test_an_orientation_that_means_nothing_is_upright(orientation: int) -> None:
     exif = Image.Exif()
@@ -126,6 +137,10 @@ def test_other_images_are_refused_by_format_and_the_rest_is_no_image() -> None:
         assert rejected(encoded(gradient(), image_format)) == PhotoReason.FORMAT_REFUSED
     for before in (b"", b'\xef\xbb\xbf<?xml version="1.0"?>\n', b"<!-- drawn -->", b"<!DOCTYPE svg>"):
         assert rejected(before + b'<svg xmlns="http://www.w3.org/2000/svg"/>') == PhotoReason.FORMAT_REFUSED
+    for brand in (b"heic", b"heim", b"hevx", b"msf1"):  # of phones: a still, of several views, and a burst
+        assert rejected(b"\0\0\0\x18ftyp" + brand + bytes(100)) == PhotoReason.FORMAT_REFUSED
+    for jpeg_xl in (b"\xff\x0a" + bytes(100), b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(100)):
+        assert rejected(jpeg_xl) == PhotoReason.FORMAT_REFUSED
     for data in (b"", b"\xff\xd8", b"<!doctype html><svg/>404", b"<?xml?><Error/>", b"%PDF-1.7", bytes(1000)):
         assert rejected(data) == PhotoReason.NOT_AN_IMAGE
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from retrieval.photos.decoding import KEPT_BYTES_A_PIXEL_MAX, decode_oriented, decode_photo, store_photo
+from retrieval.photos.decoding import KEPT_BYTES_A_PIXEL_MAX, decode_photo, encode_stored, keep_photo
 from retrieval.photos.jpeg_stream import SCAN_MARK, bare_jpeg, has_more_scans
 
 
@@ -26,7 +26,7 @@ def waves(width: int = 60, height: int = 44) -> Image.Image:
 
 
 def stored(data: bytes) -> bytes:
-    return store_photo(data, *decode_oriented(data))
+    return keep_photo(data) or encode_stored(decode_photo(data))
 
 
 def pixels(data: bytes) -> np.ndarray:

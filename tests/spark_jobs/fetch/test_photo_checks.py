@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
-from retrieval.photos.decoding import PhotoLimits
+from retrieval.photos.decoding import PhotoLimits, keep_photo
 from schemas.reasons import PhotoReason
 from spark_jobs.fetch.measures import hamming_distance, measure
 from spark_jobs.fetch.photo_checks import ACCEPTED, REJECTED, PhotoRules, check_photo
@@ -91,6 +91,26 @@ def test_a_picture_keeps_its_hash_when_it_is_resized_or_compressed_and_another_h
     assert all(hamming_distance(first, measure(copy).phash) <= 4 for copy in copies)
     others = [measure(soft_picture(seed)).phash for seed in range(2, 12)]
     assert min(hamming_distance(first, other) for other in others) > 12
+
+
+@pytest.mark.parametrize("data", [photo(), photo(kind="PNG"), photo(width=1500, height=3000)])
+def test_what_is_noted_of_a_photo_does_not_depend_on_whether_its_pixels_are_looked_at(data: bytes) -> None:
+    with_pixels, without = check_photo(data, RULES), check_photo(data, RULES, with_pixels=False)
+    assert with_pixels.pixels is not None
+    assert with_pixels.pixels.mode == "RGB"
+    assert without.pixels is None
+    with_pixels.pixels = None
+    assert with_pixels == without
+
+
+def test_a_photo_that_is_decoded_without_its_colours_measures_as_it_does_with_them() -> None:
+    for seed in range(20):
+        data = encoded(soft_picture(seed))
+        noted, whole = check_photo(data, RULES, with_pixels=False), measure(opened(data))
+        assert keep_photo(data) == noted.stored
+        assert noted.phash is not None
+        assert noted.sharpness == pytest.approx(whole.sharpness, rel=0.02)
+        assert hamming_distance(noted.phash, whole.phash) <= 2
 
 
 def test_a_hash_is_a_signed_number_of_64_bits_that_any_table_holds() -> None:

@@ -5,10 +5,10 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from spark_jobs.fetch.measures import hamming_distance
-from spark_jobs.fetch.whole_set import near_duplicates, placeholder_hashes
+from spark_jobs.fetch.whole_set import content_key, count_links, nearest_originals, placeholder_hashes
 
 pytestmark = pytest.mark.full
 
@@ -17,6 +17,11 @@ def counted_as(few: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """So few rows that every executor gets them, or so many that they are shuffled."""
     if not few:
         monkeypatch.setattr("spark_jobs.running.session.BROADCAST_ROWS_MAX", 0)
+
+
+def counted(photos: DataFrame, links: DataFrame) -> DataFrame:
+    """The photos with what `count_links` says of each."""
+    return photos.withColumn("content", content_key()).join(count_links(links), "content", "left").drop("content")
 
 
 @pytest.mark.parametrize("few", [True, False])
@@ -42,10 +47,12 @@ def test_placeholders_are_the_pictures_on_more_designs_than_allowed(
             groups.add(group)
             titles.add(title or group)
     expected = {phash for phash, (groups, titles) in designs.items() if min(len(groups), len(titles)) > 4}
-    found = placeholder_hashes(
-        spark.createDataFrame(shown, "group_id string, title string, content_sha256 string"),
-        spark.createDataFrame(photos, "content_sha256 string, phash bigint"), 4,
-    )  # fmt: skip
+    links = spark.createDataFrame(
+        [(f"u{content}-{number % 3}", group, title, content) for number, (group, title, content) in enumerate(shown)],
+        "url string, group_id string, title string, content_sha256 string",
+    )
+    every = spark.createDataFrame(photos, "content_sha256 string, phash bigint")
+    found = placeholder_hashes(links, counted(every, links), 4)
     assert {row["phash"] for row in found.collect()} == expected
     assert 0 < len(expected) < len(designs)
 
@@ -69,5 +76,15 @@ def test_near_duplicates_are_what_comparing_all_pairs_finds(
         if hamming_distance(first, second) <= 4:
             expected[other] = min(one, expected.get(other, one))
     frame = spark.createDataFrame(photos, "content_sha256 string, phash bigint")
-    found = {row["content_sha256"]: row["original"] for row in near_duplicates(frame, frame, 4).collect()}
-    assert found == expected
+    originals = frame.join(nearest_originals(frame, frame, 4), "phash").where("original < content_sha256").collect()
+    assert {row["content_sha256"]: row["original"] for row in originals} == expected
+
+
+def test_links_and_urls_of_a_content_are_counted(spark: SparkSession) -> None:
+    shown = [("a", "one"), ("a", "one"), ("b", "one"), ("c", "two"), ("d", None), ("e", None)]
+    links = spark.createDataFrame(shown, "url string, content_sha256 string")
+    rows = counted(links.select("content_sha256").distinct(), links).collect()
+    assert {row["content_sha256"]: (row["links"], row["urls"]) for row in rows} == {
+        "one": (3, 2), "two": (1, 1), None: (None, None),
+    }  # fmt: skip
+    assert count_links(links).where("content is null").collect()[0]["urls"] == 2
