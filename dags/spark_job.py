@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow.sdk import BaseOperator, Variable
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from dags.emr_steps import EmrSteps, JobRun
+
+ADDED_BY_PROVIDERS = {"openlineage"}
+"""Keys that stand in the conf of a run which another DAG triggered, besides what it was given."""
 
 EXIT_USAGE = 2  # argparse's
 NOT_WORTH_A_RETRY = {EXIT_USAGE: "arguments", EXIT_BAD_DATA: "bad data", EXIT_MISCONFIGURED: "configuration"}
@@ -63,6 +66,17 @@ def _of_interval(run: Any, catalog: str) -> str:
         raise AirflowFailException(f"catalog {catalog!r}: in braces it may hold {{start}} and {{end}} only") from error
 
 
+def refuse_unknown_params(context: Mapping[str, Any]) -> None:
+    """Raises AirflowFailException where a run was triggered with what is no parameter of its DAG.
+
+    Airflow says nothing of it: of a slip in `mode`, the run takes a snapshot where none was meant.
+    """
+    given = getattr(context.get("dag_run"), "conf", None) or {}
+    if unknown := sorted(set(given) - set(context["dag"].params) - ADDED_BY_PROVIDERS) if given else []:
+        known = ", ".join(sorted(context["dag"].params))
+        raise AirflowFailException(f"{unknown[0]} is no parameter of this DAG: trigger it again with some of {known}")
+
+
 def argument_list(options: Mapping[str, Any]) -> list[str]:
     """A command line: None and False are left out, True is a flag, a list repeats its option."""
     arguments: list[str] = []
@@ -106,6 +120,7 @@ class SparkJobOperator(BaseOperator):
         self._step: tuple[EmrSteps, str, str] | None = None
 
     def execute(self, context: "Context") -> None:
+        refuse_unknown_params(cast(Mapping[str, Any], context))
         deployment = read_deployment()
         if deployment.submit == "emr":
             self._submit_step(deployment, context)

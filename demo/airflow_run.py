@@ -21,6 +21,14 @@ OF_ANOTHER_RUN = {"max_deleted_share": 1.0}
 """Who runs the demo again has often mended the mapping in between, and with it every product's id."""
 FINAL = {"(bad data: not tried again)": BadData, "(configuration: not tried again)": Misconfigured}
 """What dags/spark_job.py says of a failure that would come again."""
+ADVICE = {
+    " (or allow them with --max-bad-share)": "; mend the catalog, its links or its mapping, then `make demo` again",
+    "run again with --max-deleted-share 1 if it is right": "run `make demo` again if it is right, which takes it then",
+    "give its folder with --catalog": "give its folder with CATALOG",
+    "mend --catalog": "mend CATALOG",
+    "give each its own --catalog": "put each in a CATALOG of its own",
+}
+"""What a job says to those who call it, and what it comes to for who called `make demo`, which takes no such options."""
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -98,6 +106,8 @@ class NightlyRun:
         tried = (DAG_ID, run_id, task["task_id"], task["try_number"])
         said = said_last(self._airflow.task_log(*tried))
         kind = next((kind for note, kind in FINAL.items() if said.endswith(note)), TryAgain)
+        for advice, instead in ADVICE.items():
+            said = said.replace(advice, instead)
         return kind(
             f"task {task['task_id']} failed: {said[:SAID_MAX_CHARS]}; its log is {self._airflow.task_log_path(*tried)}"
         )

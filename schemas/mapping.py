@@ -6,6 +6,7 @@ path = "catalog.csv"                # relative to the catalog folder; a Spark pa
 delimiter = ","                     # csv only: ";", "\\t" or whatever one sign stands between fields
 encoding = "utf-8"                  # csv only
 table = "shop.products"             # postgresql only; a table or a (query)
+decimal = "."                       # "," where prices are written 1.299,00; with it 1.299 is in doubt, and is refused
 
 [columns]                           # ours = theirs; text with {braces} is a template over their columns
 product_id = "sku"
@@ -34,6 +35,7 @@ from urllib.parse import urlsplit
 from schemas.errors import MappingInvalid
 
 SOURCE_FORMATS = ("csv", "jsonl", "parquet", "postgresql")
+DECIMAL_SIGNS = (".", ",")
 MAPPED_COLUMNS = (
     "product_id", "title", "description", "brand", "category", "colour", "price", "currency", "in_stock",
     "group_id", "created_at", "updated_at", "deleted",
@@ -42,7 +44,7 @@ NEEDS_ALL_FIELDS = ("product_id", "group_id")
 """A template for these is nothing where any of its fields is: half an id would be another product's."""
 
 _KEYS = {
-    "source": ("format", "path", "table", "delimiter", "encoding"),
+    "source": ("format", "path", "table", "delimiter", "encoding", "decimal"),
     "images": ("columns", "column", "separator", "template", "base"),
 }
 
@@ -73,6 +75,7 @@ class CatalogMapping:
     attributes: dict[str, str] = field(default_factory=dict)
     defaults: dict[str, str | float | bool | date] = field(default_factory=dict)
     delimiter: str = ","
+    decimal: str = "."
 
     @property
     def source_columns(self) -> tuple[str, ...]:
@@ -118,6 +121,9 @@ def parse_mapping(document: dict[str, Any], name: str) -> CatalogMapping:
     delimiter = source.get("delimiter", ",")
     if not isinstance(delimiter, str) or len(delimiter) != 1:
         raise MappingInvalid(f"{name}: source.delimiter is {delimiter!r}: write the one sign between fields, in quotes")
+    decimal = source.get("decimal", ".")
+    if decimal not in DECIMAL_SIGNS:
+        raise MappingInvalid(f'{name}: source.decimal is {decimal!r}: write "." or "," as prices have it')
     if source_format == "postgresql" and not source.get("table"):
         raise MappingInvalid(f"{name}: source.table is needed for postgresql")
     for ours in columns:
@@ -141,6 +147,7 @@ def parse_mapping(document: dict[str, Any], name: str) -> CatalogMapping:
         attributes=_text_values(_section({"attributes": {}, **document}, "attributes", name), name, "attributes"),
         defaults=defaults,
         delimiter=delimiter,
+        decimal=decimal,
     )
 
 

@@ -10,6 +10,7 @@ class RowReason(StrEnum):
     NO_IMAGE = "no_image"
     DUPLICATE_ID = "duplicate_id"
     PRICE_NOT_A_NUMBER = "price_not_a_number"
+    PRICE_AMBIGUOUS = "price_ambiguous"
     PRICE_NEGATIVE = "price_negative"
     STOCK_NOT_A_FLAG = "stock_not_a_flag"
     DELETED_NOT_A_FLAG = "deleted_not_a_flag"

@@ -11,9 +11,10 @@ from pyspark.sql.types import StringType, StructField, StructType
 
 from schemas.errors import BadData, MappingInvalid
 from schemas.mapping import CatalogMapping
+from spark_jobs.catalog.open_quotes import swallowed_rows
 from spark_jobs.catalog.text import named
 
-CORRUPT = "_corrupt"
+CORRUPT = "_shoplens_corrupt"
 """The column that holds a row as it stands where it cannot be split into the header's fields, else null."""
 
 _DELIMITERS = {",": ",", ";": ";", "\t": "\\t", "|": "|"}
@@ -50,7 +51,9 @@ def read_csv(spark: SparkSession, path: str, mapping: CatalogMapping) -> DataFra
     # alone needs no comparing, which would refuse the names that Spark makes up for columns without one of their own.
     alone = str(len(found.inputFiles()) == 1).lower()
     read = spark.read.options(**options, columnNameOfCorruptRecord=CORRUPT, enforceSchema=alone).csv(path, schema)
-    return read.withColumns({name: F.replace(named(name), F.lit("\r\n"), F.lit("\n")) for name in header})
+    read = read.withColumns({name: F.replace(named(name), F.lit("\r\n"), F.lit("\n")) for name in header})
+    # A row of delimiters only, as spreadsheets write them below the last, is as good as an empty line.
+    return read.withColumn(CORRUPT, F.coalesce(CORRUPT, swallowed_rows(header, mapping.delimiter))).dropna("all")
 
 
 def _csv_with_line_ends(spark: SparkSession, path: str, options: dict[str, str]) -> DataFrame:

@@ -18,9 +18,12 @@ def read_parquet(spark: SparkSession, path: str) -> DataFrame:
     # Else one file decides which columns there are, and those that a shop added since are missing or null.
     found = spark.read.option("mergeSchema", "true").parquet(path)
     times = {name: quoted(name) for name in _columns_of_nanoseconds(spark, found)}
-    # In whole numbers: a double holds no nanoseconds since 1970.
+    # In whole numbers: a double holds no nanoseconds since 1970. Rounded down, and by no sum that leaves 64 bits.
     return found.withColumns(
-        {name: F.expr(f"timestamp_micros(({nanos} - pmod({nanos}, 1000)) div 1000)") for name, nanos in times.items()}
+        {
+            name: F.expr(f"timestamp_micros({nanos} div 1000 - if({nanos} % 1000 < 0, 1, 0))")
+            for name, nanos in times.items()
+        }
     )
 
 

@@ -9,6 +9,7 @@ from schemas.mapping import MAPPED_COLUMNS, NEEDS_ALL_FIELDS, CatalogMapping
 from schemas.reasons import RowReason
 from schemas.tables import PRODUCTS
 from spark_jobs.catalog.links import found_links, resolved_links
+from spark_jobs.catalog.numbers import currency_of, is_either, number, price
 from spark_jobs.catalog.sources import RAW, UNREADABLE
 from spark_jobs.catalog.text import clean, composed, expression
 
@@ -25,9 +26,6 @@ LINK_MAX_CHARACTERS = 4096
 
 _KEPT_AS_TEXT = ("product_id", "title", "description", "brand", "category", "colour", "currency", "group_id")
 _REPLACEMENT = "\ufffd"
-_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?$"
-_AMOUNT = r"([+-]?(?:\d+\.?\d*|\.\d+))"
-_PRICE_WITH_CURRENCY = rf"^(?:([A-Za-z]{{3}})\s*{_AMOUNT}|{_AMOUNT}\s*([A-Za-z]{{3}}))$"
 _ISO_DATE = r"^\d{4}-\d{2}-\d{2}([T ].*)?$"
 _FIRST_AND_LAST_MOMENT = ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z")
 _YES = ("true", "t", "yes", "y", "instock", "available")
@@ -83,14 +81,21 @@ def _attribute_columns(mapping: CatalogMapping) -> dict[str, str]:
 
 
 def _worded(name: str, mapping: CatalogMapping) -> Column:
-    default = mapping.defaults.get(name)
-    fallback = F.lit(None if default is None else str(default)).cast("string")
+    fallback = F.lit(_default_text(name, mapping)).cast("string")
     if name == "currency":
-        fallback = F.coalesce(_currency_of(_worded("price", mapping)), fallback)
+        fallback = F.coalesce(currency_of(_worded("price", mapping), mapping.decimal), fallback)
     if name not in mapping.columns:
         return fallback
     theirs = clean(expression(mapping.columns[name], blank_if_null=name not in NEEDS_ALL_FIELDS))
     return F.coalesce(theirs, fallback)
+
+
+def _default_text(name: str, mapping: CatalogMapping) -> str | None:
+    """As the source would write it: a number of the mapping file has a point, and theirs may have commas."""
+    default = mapping.defaults.get(name)
+    if name == "price" and isinstance(default, float):
+        return str(default).replace(".", mapping.decimal)
+    return None if default is None else str(default)
 
 
 def _typed(worded: DataFrame, mapping: CatalogMapping, link_base: str | None) -> DataFrame:
@@ -101,9 +106,11 @@ def _typed(worded: DataFrame, mapping: CatalogMapping, link_base: str | None) ->
     ]
     no_attributes = F.create_map().cast("map<string,string>")
     read = {
-        "price": _price(),
-        "in_stock": _flag("in_stock"),
-        "deleted": F.when(~F.startswith("deleted", F.lit("-")), _flag("deleted")),  # -1 is a yes of Microsoft Access
+        "price": price(F.col("price"), F.col("currency"), mapping.decimal),
+        "in_stock": _flag("in_stock", mapping.decimal),
+        "deleted": F.when(
+            ~F.startswith("deleted", F.lit("-")), _flag("deleted", mapping.decimal)
+        ),  # -1 is a yes of Microsoft Access
         "created_at": _moment("created_at"),
         "updated_at": _moment("updated_at"),
     }
@@ -119,30 +126,14 @@ def _typed(worded: DataFrame, mapping: CatalogMapping, link_base: str | None) ->
     )
 
 
-def _number(name: str) -> Column:
-    value = F.col(name).try_cast("double")
-    finite = F.col(name).rlike(_NUMBER) & (F.abs(value) < float("inf"))
-    return F.when(finite, value + F.lit(0.0))  # -0.0 becomes 0.0
+def _flag(name: str, decimal: str) -> Column:
+    """Yes or no in the words that shops and their feeds use; a number is a count: below zero more was sold than is there.
 
-
-def _price() -> Column:
-    """A number; or as feeds write it, with its currency before or behind, unless the row names another."""
-    currency = _currency_of(F.col("price"))
-    amount = F.concat(*[F.regexp_extract("price", _PRICE_WITH_CURRENCY, group) for group in (2, 3)])
-    same = F.when(currency == F.upper("currency"), amount.try_cast("double") + F.lit(0.0))
-    return F.when(currency.isNull(), _number("price")).otherwise(same)
-
-
-def _currency_of(price: Column) -> Column:
-    """Its letters, in capitals; null where there are none."""
-    letters = F.concat(*[F.regexp_extract(price, _PRICE_WITH_CURRENCY, group) for group in (1, 4)])
-    return F.nullif(F.upper(letters), F.lit(""))
-
-
-def _flag(name: str) -> Column:
-    """Yes or no in the words that shops and their feeds use; a number is a count: below zero more was sold than is there."""
+    That is asked and no more, so a count with a point is one where decimals have a comma too: 1.000 is some, either way.
+    """
     word = F.regexp_replace(F.lower(name), _NO_PART_OF_A_WORD, "")
-    return F.when(word.isin(*_YES), True).when(word.isin(*_NO), False).otherwise(_number(name) > 0)
+    count = F.coalesce(*[number(F.col(name), sign) for sign in dict.fromkeys((decimal, "."))])
+    return F.when(word.isin(*_YES), True).when(word.isin(*_NO), False).otherwise(count > 0)
 
 
 def _moment(name: str) -> Column:
@@ -169,15 +160,18 @@ def _faults(mapping: CatalogMapping) -> Iterable[Column]:
     yield F.when(too_long, _fault(RowReason.FIELD_TOO_LONG, "image_urls"))
     for name, reason in _UNREAD_REASONS.items():
         if name in mapping.columns or name in mapping.defaults:
-            yield _unread(name, reason)
+            yield _unread(name, reason, mapping)
     yield F.when(F.col("price") < 0, _fault(RowReason.PRICE_NEGATIVE, "price"))
     yield F.when(F.size("image_urls") == 0, _fault(RowReason.NO_IMAGE, "image_urls"))
 
 
-def _unread(name: str, reason: RowReason) -> Column:
+def _unread(name: str, reason: RowReason, mapping: CatalogMapping) -> Column:
     """There was text, but no value came of it; of text in a wrong encoding, that is what is said."""
     text = F.col(f"{name}_text")
     said = F.when(F.contains(text, F.lit(_REPLACEMENT)), _fault(RowReason.ENCODING_INVALID, name))
+    if name == "price":
+        in_doubt = is_either(text, mapping.decimal)
+        said = F.coalesce(said, F.when(in_doubt, _fault(RowReason.PRICE_AMBIGUOUS, name)))
     return F.when(text.isNotNull() & F.col(name).isNull(), F.coalesce(said, _fault(reason, name)))
 
 

@@ -4,6 +4,8 @@ Every source gives the same frame: the columns that the mapping names, as text u
 them RAW (the row as the shop wrote it) and UNREADABLE (it could not be split into fields at all).
 """
 
+import logging
+
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -13,6 +15,8 @@ from pyspark.sql.types import (
     BinaryType,
     DataType,
     DecimalType,
+    DoubleType,
+    FloatType,
     MapType,
     StringType,
     StructType,
@@ -20,22 +24,30 @@ from pyspark.sql.types import (
 )
 
 from schemas.errors import BadData, MappingInvalid
-from schemas.mapping import CatalogMapping
+from schemas.mapping import CatalogMapping, fields_of
 from spark_jobs.catalog.csv_files import CORRUPT, read_csv
 from spark_jobs.catalog.parquet_files import read_parquet
 from spark_jobs.catalog.places import CatalogPlace
 from spark_jobs.catalog.source_failures import database_error, explain_failure, first_line, missing_column
 from spark_jobs.catalog.text import named, quoted
 
-RAW = "_raw"
-UNREADABLE = "_unreadable"
+RAW = "_shoplens_raw"
+UNREADABLE = "_shoplens_unreadable"
+"""Beside a shop's own columns, which may well be called `_raw`."""
+
+log = logging.getLogger("shoplens")
 
 _JDBC_ROWS_AT_ONCE = "10000"
+_EARLY_LINES = 1000
 _READ_AS_TEXT = (DecimalType, TimestampNTZType)
+_FLOATS = (DoubleType, FloatType)
+_WHOLE_IN_A_DOUBLE = 1 << 53
 
 
 def read_source(spark: SparkSession, place: CatalogPlace, mapping: CatalogMapping) -> DataFrame:
     """The source's rows as text. Raises MappingInvalid where a column is missing, BadData where nothing can be read."""
+    # Else a folder named code=007 stands for the number 7.
+    spark.conf.set("spark.sql.sources.partitionColumnTypeInference.enabled", "false")
     try:
         if mapping.source_format == "postgresql":
             return _text_rows(_read_postgresql(spark, place, mapping), place, mapping)
@@ -99,39 +111,43 @@ def _read_jsonl(spark: SparkSession, path: str, place: CatalogPlace, mapping: Ca
     parsed = lines.withColumn("objects", objects).select(
         RAW, F.when(F.size("objects") == 1, F.get("objects", F.lit(0))).alias("row")
     )
-    _refuse_unknown_keys(parsed, place, mapping)
+    _refuse_unknown_keys(lines, place, mapping)
     return parsed.select(
         RAW, F.col("row").isNull().alias(UNREADABLE),
         *[F.col("row").getField(theirs).alias(theirs) for theirs in mapping.source_columns],
     )  # fmt: skip
 
 
-def _refuse_unknown_keys(parsed: DataFrame, place: CatalogPlace, mapping: CatalogMapping) -> None:
-    """JSONL has no header, and a key may be absent from most lines: only an id that no early line has is a mistake."""
-    needed = mapping.columns["product_id"]
-    if needed not in mapping.source_columns:
+def _refuse_unknown_keys(lines: DataFrame, place: CatalogPlace, mapping: CatalogMapping) -> None:
+    """JSONL has no header, and a key may be absent from most lines: only an id that no early line has is a mistake.
+
+    Of another key that none of them has it is said, for it may be one too; but for that of what was deleted, which is rare.
+    """
+    keys = {row[0] for row in lines.limit(_EARLY_LINES).select(F.explode(F.json_object_keys(RAW))).distinct().collect()}
+    needed, rare = mapping.columns["product_id"], fields_of(mapping.columns.get("deleted", ""))
+    if not keys:
         return
-    first = parsed.limit(1000).cache()
-    try:
-        if first.where(F.col("row").getField(needed).isNotNull()).limit(1).count():
-            return
-        keys = first.select(F.explode(F.json_object_keys(RAW))).distinct().collect()
-    finally:
-        first.unpersist()
-    if keys:
-        raise missing_column(needed, [row[0] for row in keys], place)
+    if needed in mapping.source_columns and needed not in keys:
+        raise missing_column(needed, list(keys), place)
+    for theirs in mapping.source_columns:
+        if theirs not in keys and theirs not in rare:
+            log.warning("the mapping names %r, which none of the first lines of %s has", theirs, place.shown)
 
 
 def _text_rows(frame: DataFrame, place: CatalogPlace, mapping: CatalogMapping) -> DataFrame:
     """Their mapped columns as text, matched by exact name, else without regard to case and outer blanks."""
     known = [name for name in frame.columns if name != CORRUPT]
     loosely = {name.strip().lower(): name for name in reversed(known)}
+    priced = fields_of(mapping.columns.get("price", ""))
     chosen = []
     for theirs in mapping.source_columns:
         name = theirs if theirs in known else loosely.get(theirs.strip().lower())
         if name is None:
             raise missing_column(theirs, known, place)
-        chosen.append(_as_text(named(name), frame.schema[name].dataType).alias(theirs))
+        text = _as_text(named(name), frame.schema[name].dataType)
+        if theirs not in priced:  # a table without nulls has NaN in their place; as a price it is said to be no number
+            text = F.nullif(text, F.lit("NaN")) if isinstance(frame.schema[name].dataType, _FLOATS) else text
+        chosen.append(text.alias(theirs))
     as_json = F.to_json(F.struct(*[named(name) for name in known]))
     has_corrupt = CORRUPT in frame.columns
     unreadable = F.col(CORRUPT).isNotNull() if has_corrupt else F.lit(False)
@@ -146,4 +162,7 @@ def _as_text(column: Column, data_type: DataType) -> Column:
         return F.make_valid_utf8(column.cast("string"))
     if isinstance(data_type, StringType):
         return F.make_valid_utf8(column)
+    if isinstance(data_type, _FLOATS):  # whole numbers beside a null become these, and as text 1.23456789E8
+        whole = (column == F.floor(column)) & (F.abs(column) <= _WHOLE_IN_A_DOUBLE)
+        return F.when(whole, column.cast("bigint").cast("string")).otherwise(column.cast("string"))
     return column.cast("string")

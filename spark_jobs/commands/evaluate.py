@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,8 +39,6 @@ class Protocol:
 
     def choose(self, photos: Sequence[LabelledPhoto]) -> list[LabelledPhoto]:
         """Labelled photos, those of unseen senders where asked, spread evenly down to the limit. Raises MappingInvalid, BadData."""
-        if not photos:
-            raise BadData("the catalog has no row with a photo: check the mapping's [source] path and [images]")
         for column in (self.label, self.exclude_same, self.split_column):
             if column and not any(photo.value(column) for photo in photos):
                 known = ", ".join(sorted({name for photo in photos for name in photo.values}))
@@ -90,8 +89,9 @@ def evaluate(
     protocol = Protocol(label, exclude_same, split_column if unseen_senders else None, limit)
     gallery_mapping = read_mapping(mapping)
     asked_mapping = read_mapping(queries_mapping) if queries_mapping else gallery_mapping
-    gallery_photos = _choose(protocol, catalog, gallery_mapping)
-    asked_photos = _choose(protocol, queries, asked_mapping) if queries else None
+    rejected_rows: Counter[str] = Counter()
+    gallery_photos = _choose(protocol, catalog, gallery_mapping, rejected_rows)
+    asked_photos = _choose(protocol, queries, asked_mapping, rejected_rows) if queries else None
     words = _text_queries(text_queries, text_template, sorted({photo.value(label) for photo in gallery_photos}))
     folder = bundle_folder(model, pretrained)
     encoder = OnnxEncoder.load(folder, threads=threads)
@@ -104,7 +104,7 @@ def evaluate(
         "protocol": protocol.describe(against=queries is not None),
         "gallery_photos": len(gallery.photos),
         "query_photos": len((asked or gallery).photos),
-        "rejected": _sum(gallery.rejected, asked.rejected if asked else {}),
+        "rejected": _sum(rejected_rows, gallery.rejected, asked.rejected if asked else {}),
         "image_to_image": rank_photos(gallery, asked, label, exclude_same).to_document(),
     }
     if read_bundle(folder).text_input is not None:
@@ -127,8 +127,19 @@ def bundle_folder(model: str, pretrained: str | None = None) -> Path:
     return folder
 
 
-def _choose(protocol: Protocol, catalog: Path, mapping: CatalogMapping) -> list[LabelledPhoto]:
-    return protocol.choose(read_labelled_photos(catalog, mapping))
+def _choose(
+    protocol: Protocol, catalog: Path, mapping: CatalogMapping, rejected_rows: Counter[str]
+) -> list[LabelledPhoto]:
+    """The photos to rank; the catalog's rows that gave none are added to `rejected_rows`, by reason."""
+    found: Counter[str] = Counter()
+    photos = read_labelled_photos(catalog, mapping, found)
+    rejected_rows.update(found)
+    if not photos:
+        why = ", ".join(f"{count} {reason}" for reason, count in found.most_common())
+        raise BadData(
+            f"the catalog has no row with a photo{why and f' ({why})'}: check the mapping's [source] path and [images]"
+        )
+    return protocol.choose(photos)
 
 
 def _embed(photos: Sequence[LabelledPhoto], encoder: OnnxEncoder, folder: Path) -> EmbeddedPhotos:

@@ -4,6 +4,7 @@ import csv
 import gzip
 import json
 import re
+import sys
 import urllib.error
 import urllib.request
 import zlib
@@ -23,7 +24,7 @@ from PIL import Image
 from retrieval.photos.decoding import decode_photo
 from schemas.errors import BadData, MappingInvalid, PhotoRejected
 from schemas.mapping import NEEDS_ALL_FIELDS, CatalogMapping, ImageLinks, fields_of, is_template
-from schemas.reasons import FetchReason, http_reason
+from schemas.reasons import FetchReason, RowReason, http_reason
 from spark_jobs.fetch.links import LinkRefused, parse_link
 
 Read = TypeVar("Read")
@@ -34,6 +35,7 @@ _FIELD = re.compile(r"\{([^{}]+)\}")
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.\-]+):")
 _READ_AT_ONCE = 4
 _BYTE_ORDER_MARK = "\ufeff"
+_BLANKS_BEHIND_A_QUOTE = re.compile(r'"[ \t]+')
 
 
 @dataclass(frozen=True)
@@ -48,21 +50,27 @@ class LabelledPhoto:
         return self.values.get(column, "")
 
 
-def read_labelled_photos(catalog: Path, mapping: CatalogMapping) -> list[LabelledPhoto]:
-    """Every photo of every row, in the catalog's order; rows without an id are left out, as ingest does.
+def read_labelled_photos(
+    catalog: Path, mapping: CatalogMapping, rejected: Counter[str] | None = None
+) -> list[LabelledPhoto]:
+    """Every photo of every row, in the catalog's order; rows that ingest would not take are left out, and counted in
+    `rejected` by reason, an unreadable one by its lines.
 
     `catalog` is the folder that the mapping's source path and relative links start from. Raises MappingInvalid where
     the source lacks a mapped column, BadData where it cannot be read.
     """
-    rows = _read_rows(catalog, mapping)
+    rejected = Counter() if rejected is None else rejected
+    rows = _read_rows(catalog, mapping, rejected)
     found = []
     for number, row in enumerate(rows):
         if number == 0:
             _refuse_missing_columns(row, mapping)
         values = _mapped_values(row, mapping)
-        if values.get("product_id"):
-            links = dict.fromkeys(_absolute(link, mapping.images, catalog) for link in _links(row, mapping.images))
+        links = dict.fromkeys(_absolute(link, mapping.images, catalog) for link in _links(row, mapping.images))
+        if values.get("product_id") and links:
             found += [LabelledPhoto(link, values) for link in links]
+        else:
+            rejected[RowReason.NO_IMAGE if values.get("product_id") else RowReason.NO_PRODUCT_ID] += 1
     return found
 
 
@@ -91,7 +99,7 @@ def photo_batches(
             yield [row for row, _ in good], [made for _, made in good]
 
 
-def _read_rows(catalog: Path, mapping: CatalogMapping) -> Iterator[dict[str, str]]:
+def _read_rows(catalog: Path, mapping: CatalogMapping, rejected: Counter[str]) -> Iterator[dict[str, str]]:
     readers = {"csv": _csv_rows, "jsonl": _jsonl_rows, "parquet": _parquet_rows}
     if mapping.source_format not in readers:
         raise MappingInvalid(f"{mapping.source_format} cannot be read here: export the rows as CSV, JSONL or Parquet")
@@ -106,7 +114,7 @@ def _read_rows(catalog: Path, mapping: CatalogMapping) -> Iterator[dict[str, str
             raise BadData(f"{source} is a Delta table: export its rows as CSV, JSONL or Parquet")
         for file in _data_files(source):
             try:
-                for row in readers[mapping.source_format](file, mapping):
+                for row in readers[mapping.source_format](file, mapping, rejected):
                     yield row if mapping.source_format == "jsonl" else _under_their_names(row, mapping)
             except (OSError, EOFError, ValueError, LookupError, ArithmeticError, csv.Error, zlib.error) as error:
                 raise BadData(f"{file} cannot be read as {mapping.source_format}: {error}") from error
@@ -135,25 +143,55 @@ def _open_text(file: Path, encoding: str) -> TextIO:
     return opened
 
 
-def _csv_rows(file: Path, mapping: CatalogMapping) -> Iterator[dict[str, str]]:
-    with _open_text(file, mapping.encoding) as lines:
-        filled = dropwhile(str.isspace, lines)  # a header may stand below blank lines
-        for row in csv.DictReader(filled, delimiter=mapping.delimiter, restval="", skipinitialspace=True):
-            yield {name: value for name, value in row.items() if name is not None}
+def _csv_rows(file: Path, mapping: CatalogMapping, rejected: Counter[str]) -> Iterator[dict[str, str]]:
+    csv.field_size_limit(sys.maxsize)  # a quote that is never closed makes one field of the rest of the file
+    with _open_text(file, mapping.encoding) as text:
+        taken: list[str] = []
+        filled = dropwhile(str.isspace, text)  # a header may stand below blank lines
+        rows = csv.reader(_noting(filled, taken), delimiter=mapping.delimiter, skipinitialspace=True)
+        header = next(rows, [])
+        taken.clear()
+        for row in rows:
+            is_one = len(taken) == 1 or _quotes_match("".join(taken), mapping.delimiter)
+            if any(map(str.strip, row)):  # else of delimiters only
+                if is_one and len(row) == len(header):
+                    yield dict(zip(header, row, strict=True))
+                else:
+                    rejected[RowReason.ROW_UNREADABLE] += len(taken)
+            taken.clear()
 
 
-def _jsonl_rows(file: Path, mapping: CatalogMapping) -> Iterator[dict[str, str]]:
+def _noting(lines: Iterable[str], taken: list[str]) -> Iterator[str]:
+    for line in lines:
+        taken.append(line)
+        yield line
+
+
+def _quotes_match(row: str, delimiter: str) -> bool:
+    """Whether a row of several lines is one: the reader itself passes over quotes that are never closed, or closed twice."""
+    try:
+        list(
+            csv.reader([_BLANKS_BEHIND_A_QUOTE.sub('"', row)], delimiter=delimiter, skipinitialspace=True, strict=True)
+        )
+    except csv.Error:
+        return False
+    return True
+
+
+def _jsonl_rows(file: Path, mapping: CatalogMapping, rejected: Counter[str]) -> Iterator[dict[str, str]]:
     with _open_text(file, mapping.encoding) as lines:
-        for line in lines:
+        for line in filter(str.strip, lines):
             try:
-                row = json.loads(line)
+                row = json.loads(line.strip().removesuffix(","))
             except (ValueError, RecursionError):
-                continue
+                row = None
             if isinstance(row, dict):
                 yield {name: _as_text(value) for name, value in row.items()}
+            else:
+                rejected[RowReason.ROW_UNREADABLE] += 1
 
 
-def _parquet_rows(file: Path, mapping: CatalogMapping) -> Iterator[dict[str, str]]:
+def _parquet_rows(file: Path, mapping: CatalogMapping, rejected: Counter[str]) -> Iterator[dict[str, str]]:
     import pyarrow.parquet
 
     for batch in pyarrow.parquet.ParquetFile(file).iter_batches():

@@ -73,7 +73,8 @@ def remember_removals(lake: Lake, table: Table) -> None:
     path = lake.path(table)
     properties = DeltaTable.forPath(lake.spark, path).detail().select("properties").collect()[0]["properties"]
     if properties.get(REMEMBERED_PROPERTY) != REMOVALS_REMEMBERED:
-        alter = f"ALTER TABLE delta.`{path}` SET TBLPROPERTIES ('{REMEMBERED_PROPERTY}' = '{REMOVALS_REMEMBERED}')"
+        wanted = f"'{REMEMBERED_PROPERTY}' = '{REMOVALS_REMEMBERED}'"
+        alter = f"ALTER TABLE {lake.sql_name(table)} SET TBLPROPERTIES ({wanted})"
         retry_conflicts(lambda: lake.spark.sql(alter))
 
 
@@ -81,7 +82,8 @@ def compact(lake: Lake, table: Table) -> Compacted:
     """Merge small files; writes no commit where there is nothing to gain. Raises TryAgain where others keep writing."""
 
     def optimize() -> Mapping[str, Any]:
-        done = DeltaTable.forPath(lake.spark, lake.path(table)).optimize().executeCompaction().collect()[0]
+        # Not by DeltaTable.optimize(), which stumbles over a backtick in the path.
+        done = lake.spark.sql(f"OPTIMIZE {lake.sql_name(table)}").collect()[0]
         return done["metrics"].asDict()  # type: ignore[no-any-return]
 
     metrics = retry_conflicts(optimize)
@@ -91,7 +93,7 @@ def compact(lake: Lake, table: Table) -> Compacted:
 def vacuum(lake: Lake, table: Table, cutoff: datetime, *, dry_run: bool = False) -> int:
     """Free what was removed before the cutoff; the number of files that may go (dry run), else 0."""
     suffix = " DRY RUN" if dry_run else ""
-    rows = lake.spark.sql(f"VACUUM delta.`{lake.path(table)}` RETAIN {_hours_since(lake, cutoff)} HOURS{suffix}")
+    rows = lake.spark.sql(f"VACUUM {lake.sql_name(table)} RETAIN {_hours_since(lake, cutoff)} HOURS{suffix}")
     return rows.count() if dry_run else 0
 
 

@@ -56,6 +56,10 @@ class Lake:
     def path(self, table: Table) -> str:
         return f"{self.root}/{table.path}"
 
+    def sql_name(self, table: Table) -> str:
+        """A table by its path, as SQL names it."""
+        return _sql_name(self.path(table))
+
     def ensure(self, table: Table) -> DeltaTable:
         """The table, made if it is not there.
 
@@ -113,17 +117,20 @@ class Lake:
 
     def _create(self, table: Table) -> None:
         self._clear_half_made(table)
-        builder = DeltaTable.createIfNotExists(self.spark).location(self.path(table))
-        for column in table.columns:
-            builder = builder.addColumn(column.name, column.sql_type, nullable=column.nullable, comment=column.comment)
         properties = {
             _SCHEMA_PROPERTY: str(LAKE_VERSION), REMEMBERED_PROPERTY: REMOVALS_REMEMBERED, **_IN_PLACE, **table.properties,
         }  # fmt: skip
         if table.change_feed:
             properties[_FEED_PROPERTY] = "true"
-        for key, value in properties.items():
-            builder = builder.property(key, value)
-        builder.execute()
+        columns = ", ".join(
+            f"{column.name} {column.sql_type}{'' if column.nullable else ' NOT NULL'} COMMENT {_sql_text(column.comment)}"
+            for column in table.columns
+        )
+        named = ", ".join(f"{_sql_text(key)} = {_sql_text(value)}" for key, value in properties.items())
+        # Not by Delta's builder, which stumbles over a backtick in the path.
+        self.spark.sql(
+            f"CREATE TABLE IF NOT EXISTS {self.sql_name(table)} ({columns}) USING delta TBLPROPERTIES ({named})"
+        )
 
     def _clear_half_made(self, table: Table) -> None:
         """A run that dies while it makes a table leaves a log without a commit, which Delta neither reads nor replaces.
@@ -146,7 +153,7 @@ class Lake:
         """For a table that an earlier release made without it. The feed begins here: what came before is not in it."""
 
         def alter() -> None:
-            self.spark.sql(f"ALTER TABLE delta.`{path}` SET TBLPROPERTIES ('{_FEED_PROPERTY}' = 'true')")
+            self.spark.sql(f"ALTER TABLE {_sql_name(path)} SET TBLPROPERTIES ('{_FEED_PROPERTY}' = 'true')")
 
         retry_conflicts(alter)
 
@@ -193,3 +200,11 @@ def retry_conflicts(write: Callable[[], Result]) -> Result:
             log.info("lost a race for a Delta table, attempt %d", attempt + 1)
             time.sleep(random.uniform(0.2, 1.0) * 2**attempt)
     raise TryAgain("another job kept writing to the same table: run one writer a table (Airflow pool)")
+
+
+def _sql_name(path: str) -> str:
+    return "delta.`{}`".format(path.replace("`", "``"))
+
+
+def _sql_text(text: str) -> str:
+    return "'{}'".format(text.replace("\\", "\\\\").replace("'", "\\'"))

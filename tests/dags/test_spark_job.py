@@ -65,6 +65,22 @@ def test_a_job_gets_its_options_and_then_those_of_the_deployment(
     assert "JWT_SECRET" not in environment
 
 
+def test_a_run_with_what_is_no_parameter_of_its_dag_fails_before_its_job_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deploy(monkeypatch, interpreter(tmp_path, f"touch {tmp_path}/ran"))
+    dag = SimpleNamespace(params={"mode": "snapshot", "catalog": None})
+    context: Any = {"dag": dag, "dag_run": a_run(conf={"mode": "nothing", "catalogue": "/exports"})}
+    with pytest.raises(
+        AirflowFailException, match=r"^catalogue is no parameter of this DAG: .* some of catalog, mode$"
+    ):
+        embed().execute(context)
+    assert not (tmp_path / "ran").exists()
+    for conf in (None, {}, {"mode": "nothing", "openlineage": {"parentRunId": "1"}}):
+        embed().execute({"dag": dag, "dag_run": a_run(conf=conf)})  # type: ignore[typeddict-item]
+    assert (tmp_path / "ran").exists()
+
+
 @pytest.mark.parametrize("code", [65, 78, 2])
 def test_bad_data_and_wrong_settings_fail_at_once_with_the_jobs_own_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from demo.airflow_run import NightlyRun, said_last
-from schemas.errors import BadData, Misconfigured, ShopLensError, TryAgain
+from demo.airflow_run import ADVICE, ROOT, NightlyRun, said_last
+from schemas.errors import BadData, Misconfigured, ShopLensError, TooManyBadRows, TooManyDeletions, TryAgain
 
 
 class FakeAirflow:
@@ -80,6 +80,29 @@ def test_a_failed_run_ends_as_its_job_did_and_names_a_log_that_stays(
         NightlyRun(FailingAirflow(said), Console(quiet=True)).run()  # type: ignore[arg-type]
     assert raised.value.exit_code == exit_code
     assert str(raised.value) == f"task ingest failed: {said}; its log is {Path('logs/ingest-2.log')}"
+
+
+@pytest.mark.parametrize(
+    ("said", "instead"),
+    [
+        (
+            str(TooManyBadRows(3, 9, 0.1, "/lake/catalog_quarantine (or allow them with --max-bad-share)")),
+            "its mapping, then",
+        ),
+        (str(TooManyDeletions(3, 9, 0.2)), "then run `make demo` again if it is right"),
+        ("no catalog at /shop: give its folder with --catalog", "give its folder with CATALOG"),
+    ],
+)
+def test_who_called_make_demo_is_not_told_of_options_that_it_does_not_take(said: str, instead: str) -> None:
+    with pytest.raises(BadData) as raised:
+        NightlyRun(FailingAirflow(f"{said} (bad data: not tried again)"), Console(quiet=True)).run()  # type: ignore[arg-type]
+    assert instead in str(raised.value)
+    assert " --" not in str(raised.value)
+
+
+def test_what_is_said_otherwise_is_still_what_jobs_say() -> None:
+    jobs = "".join(file.read_text() for folder in ("spark_jobs", "schemas") for file in (ROOT / folder).rglob("*.py"))
+    assert [advice for advice in ADVICE if advice not in jobs] == []
 
 
 def test_of_a_failed_task_its_error_is_said_and_not_the_log_around_it() -> None:

@@ -15,6 +15,11 @@ def test_the_smallest_mapping_names_an_id_and_a_photo() -> None:
     assert mapping.source_columns == ("photo", "sku")
 
 
+def test_decimals_have_a_point_unless_the_mapping_says_otherwise() -> None:
+    assert parse_mapping(SMALLEST, "m.toml").decimal == "."
+    assert parse_mapping(SMALLEST | {"source": {"format": "jsonl", "decimal": ","}}, "m.toml").decimal == ","
+
+
 def test_templates_name_every_column_in_braces() -> None:
     assert fields_of("{name} in {colour}") == ("name", "colour")
     assert fields_of("name") == ("name",)
@@ -34,6 +39,8 @@ def test_templates_name_every_column_in_braces() -> None:
         ({"extra": {}}, "unknown section [extra]"),
         ({"source": {"format": "csv", "delimeter": ";"}}, "source.delimeter is unknown"),
         ({"source": {"format": "csv", "delimiter": "||"}}, "write the one sign between fields"),
+        ({"source": {"decimal": ";"}}, 'source.decimal is \';\': write "." or ","'),
+        ({"source": {"decimal": 1}}, "source.decimal is 1"),
         ({"images": {"colum": "photo"}}, "images.colum is unknown"),
         ({"images": {"columns": "photo"}}, "images.columns must be a list of names"),
         ({"images": {"columns": ["photo", 2]}}, "images.columns must be a list of names"),

@@ -16,9 +16,9 @@ from retrieval.store.objects import FolderStore
 from schemas.manifest import Manifest, SearchParameters, build_key
 from schemas.pointer import POINTER_KEY, Pointer, Served
 from schemas.receipts import Receipt
-from schemas.tables import PRODUCTS
+from schemas.tables import PRODUCT_MENTIONS, PRODUCTS
 from spark_jobs import maintain
-from spark_jobs.lake.tables import Lake
+from spark_jobs.lake.tables import REMEMBERED_PROPERTY, Lake
 from spark_jobs.maintain import needed_versions
 
 pytestmark = pytest.mark.full
@@ -129,6 +129,24 @@ def test_what_may_go_goes_and_what_a_base_was_built_from_can_still_be_read(lake:
     again = run(lake, store)
     assert again.counts == {"files_merged": 0}
     assert again.table_versions == done.table_versions
+
+
+def test_a_lake_may_lie_in_a_folder_of_any_name(
+    spark: SparkSession, tables: Path, store: FolderStore, tmp_path: Path
+) -> None:
+    folder = tmp_path / "o`neil's lake"
+    shutil.copytree(tables, folder)
+    age_commits(folder / PRODUCTS.path, AGES_DAYS)
+    lake = Lake(spark, str(folder))
+    lake.ensure(PRODUCT_MENTIONS)
+    spark.sql(
+        f"ALTER TABLE {lake.sql_name(PRODUCTS)} UNSET TBLPROPERTIES ('{REMEMBERED_PROPERTY}')"
+    )  # as an earlier release
+    assert run(lake, store, "--dry-run").counts["files_to_free"] > 0
+    done = run(lake, store)
+    assert done.counts["files_merged"] == 2
+    assert done.table_versions[PRODUCTS.path] == 8  # without, with it again, and the merged file
+    assert lake.read(PRODUCTS).count() == 8
 
 
 def test_what_no_base_needs_any_more_is_freed_after_seven_days(lake: Lake, store: FolderStore) -> None:

@@ -107,6 +107,31 @@ def test_a_price_may_come_with_its_currency_as_feeds_write_it(spark: SparkSessio
     assert [row["price"] for row in found[5:]] == [None] * 4
 
 
+def test_prices_with_a_decimal_comma_are_read_where_the_mapping_says_so(spark: SparkSession) -> None:
+    by = mapping(source={"decimal": ","}, defaults={"currency": "eur", "price": 0.5})
+    expected: dict[str, float | str] = {
+        "19,99": 19.99, "1.299,00": 1299, "1.299.000": 1_299_000, "1 299,5": 1299.5, "1\u00a0299": 1299, "7": 7, "7,": 7,
+        ",5": 0.5, "-0": 0, "1,299": 1.299, "1,2e3": 1200, "12,99 EUR": 12.99, "EUR 1.299,00": 1299, "": 0.5,
+        "1.299": "price_ambiguous", "1.299 EUR": "price_ambiguous", "USD12.000": "price_ambiguous",
+        "12.99": "price_not_a_number", "1,299.00": "price_not_a_number", "1.29,00": "price_not_a_number",
+        "0.123,45": "price_not_a_number", "1.299 000,00": "price_not_a_number", "1.2345": "price_not_a_number",
+        "1e999": "price_not_a_number", "12,99 \u20ac": "price_not_a_number", "-1,5": "price_negative",
+    }  # fmt: skip
+    found = judged(spark, [GOOD | {"cost": text} for text in expected], by).select("price", "faults").collect()
+    read = dict(zip(expected, found, strict=True))
+    assert {
+        text: row["faults"][0]["reason"] if row["faults"] else row["price"] for text, row in read.items()
+    } == expected
+    assert all(row["price"] is None for text, row in read.items() if row["faults"] and text != "-1,5")
+
+
+def test_a_count_is_some_or_none_whichever_sign_its_decimals_have(spark: SparkSession) -> None:
+    rows = [GOOD | {"sku": f"{place:02}", "stock": text} for place, text in enumerate(["2,5", "1.000", "0,000", "0.0"])]
+    found = judged(spark, rows, mapping(source={"decimal": ","})).orderBy("product_id").collect()
+    assert [row["in_stock"] for row in found] == [True, True, False, False]
+    assert not any(row["faults"] for row in found)
+
+
 def test_a_price_in_another_currency_than_its_row_names_is_none(spark: SparkSession) -> None:
     by = mapping(columns={**COLUMNS, "currency": "money"})
     rows = [

@@ -111,6 +111,47 @@ def test_a_quote_that_is_never_closed_counts_as_all_the_rows_it_swallows(spark: 
     assert {bool(row["faults"]): row["lines"] for row in sifted.collect() if row["faults"]} == {True: 3}
 
 
+@pytest.mark.parametrize(
+    ("rows", "good"),
+    [
+        ('1,Coat,1,a.jpg\n2,Hat,1,"b.jpg\n3,Cap,1,c.jpg\n4,Bag,1,d.jpg\n', {"1"}),  # to the end of the file
+        ('1,Coat,1,a.jpg\n2,"Hat,1,b.jpg\n3,Cap,1,c.jpg\n4,"Bag",1,d.jpg\n5,Tie,1,e.jpg\n', {"1", "5"}),
+    ],
+)
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_rows_that_an_open_quote_swallows_are_missed_where_the_fields_add_up(
+    spark: SparkSession, tmp_path: Path, rows: str, good: set[str], line_end: str
+) -> None:
+    content = f"sku,name,cost,photo\n{rows}".replace("\n", line_end)
+    sifted = transform(read_csv(spark, tmp_path, content.encode()), csv_mapping(), "https://a/", Mode.CHANGES).collect()
+    assert {row["product_id"] for row in sifted if not row["faults"]} == good
+    (bad,) = (row for row in sifted if row["faults"])
+    assert ([fault["reason"] for fault in bad["faults"]], bad["lines"]) == (["row_unreadable"], 3)
+    assert "\n3,Cap,1,c.jpg\n" in bad["raw"]
+
+
+def test_text_with_line_breaks_and_quotes_is_not_taken_for_swallowed_rows(spark: SparkSession, tmp_path: Path) -> None:
+    content = (
+        b'sku,name,cost,photo\n1,"""Best"" coat,\nsoft",1,"a.jpg|\nb.jpg"\n2,TV 32" big,1,b.jpg\n3,"TV 32" big",1,c.jpg\n'
+        b'4,"Hat, felt\n",1,"d.jpg\n"\n'
+    )
+    rows = read_csv(spark, tmp_path, content).collect()
+    assert {row["sku"]: row[UNREADABLE] for row in rows} == dict.fromkeys("1234", False)
+
+
+def test_rows_of_delimiters_only_are_empty_lines_and_no_bad_rows(spark: SparkSession, tmp_path: Path) -> None:
+    content = b"sku,name,cost,photo\n1,Coat,1,a.jpg\n,,,\n, ,,\n"
+    assert list(by_id(read_csv(spark, tmp_path, content))) == ["1"]
+
+
+def test_columns_may_have_the_names_that_ingest_gives_its_own(spark: SparkSession, tmp_path: Path) -> None:
+    place = write(tmp_path, "catalog.csv", b"_raw,_corrupt,cost,photo\n1,Coat,1,a.jpg\n")
+    columns = {"product_id": "_raw", "title": "_corrupt", "price": "cost"}
+    mapping = mapping_of("csv", "catalog.csv", columns=columns)
+    (row,) = transform(read_source(spark, place, mapping), mapping, None, Mode.SNAPSHOT).collect()
+    assert (row["product_id"], row["title"]) == ("1", "Coat")
+
+
 def test_bytes_in_another_encoding_are_found_in_csv_and_jsonl(spark: SparkSession, tmp_path: Path) -> None:
     csv = b"sku,name,cost,photo\n1,caf\xe9,1,a.jpg\n2,caf\xc3\xa9,1,b.jpg\n"
     jsonl = b'{"sku":"1","name":"caf\xe9","photo":"a"}\n{"sku":"2","name":"caf\xc3\xa9","photo":"b"}\n'
@@ -147,6 +188,17 @@ def test_jsonl_reads_numbers_lists_and_nulls_and_finds_broken_lines(spark: Spark
     assert sorted(row[RAW] for row in rows if row[UNREADABLE]) == ["[1]", '{"sku":"2","name":']
 
 
+def test_a_key_that_no_early_line_of_jsonl_has_is_said_and_lines_that_are_no_json_are_rows(
+    spark: SparkSession, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = write(tmp_path, "catalog.jsonl", b'{"sku":"1","nmae":"Coat","cost":1,"photo":"a.jpg"}\n')
+    columns = {**COLUMNS["columns"], "deleted": "gone"}
+    read_source(spark, place, mapping_of(columns=columns))
+    assert [record.args[0] for record in caplog.records if record.name == "shoplens"] == ["name"]  # type: ignore[index]
+    place = write(tmp_path, "catalog.jsonl", b'{"sku":"1","name":"a\tb","photo":"a.jpg"}\n')  # a tab must be escaped
+    assert [row[UNREADABLE] for row in read_source(spark, place, mapping_of(**COLUMNS)).collect()] == [True]
+
+
 def test_of_two_objects_on_one_line_none_is_lost(spark: SparkSession, tmp_path: Path) -> None:
     lines = [
         b'{"sku":"1","photo":"a"} {"sku":"2"}',
@@ -180,6 +232,40 @@ def test_parquet_times_in_nanoseconds_are_read_as_pandas_writes_them(
     rows = transform(source, mapping, "https://shop.example/", Mode.SNAPSHOT)
     found = {row[0]: row[1] for row in rows.select("product_id", F.unix_micros("created_at")).collect()}
     assert found == {"1": 1769817600_123456, "2": None, "3": -1}
+
+
+def test_parquet_times_in_nanoseconds_may_be_the_first_and_the_last_there_are(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    seen = pa.array([1 - 2**63, 2**63 - 1, -1001, -1000], pa.timestamp("ns"))
+    pq.write_table(pa.table({"sku": list("1234"), "photo": ["a.jpg"] * 4, "seen": seen}), tmp_path / "c.parquet")
+    mapping = mapping_of("parquet", "c.parquet", columns={"product_id": "sku", "created_at": "seen"})
+    rows = transform(read_source(spark, CatalogPlace(str(tmp_path)), mapping), mapping, "https://a/", Mode.SNAPSHOT)
+    found = {row[0]: row[1] for row in rows.select("product_id", F.unix_micros("created_at")).collect()}
+    assert found == {"1": -9223372036854776, "2": 9223372036854775, "3": -2, "4": -1}
+
+
+def test_whole_numbers_that_pandas_made_fractions_beside_a_null_are_whole(spark: SparkSession, tmp_path: Path) -> None:
+    numbers = pa.array([123456789.0, 7.0, 0.5, float("nan"), None])
+    rows: dict[str, Any] = {"sku": numbers, "name": ["a"] * 5, "cost": numbers, "photo": ["a.jpg"] * 5}
+    pq.write_table(pa.table(rows), tmp_path / "catalog.parquet")
+    mapping = mapping_of("parquet", "catalog.parquet", **COLUMNS)
+    source = read_source(spark, CatalogPlace(str(tmp_path)), mapping)
+    sifted = transform(source, mapping, "https://a/", Mode.SNAPSHOT).collect()
+    assert {row["product_id"]: row["price"] for row in sifted if not row["faults"]} == {
+        "123456789": 123456789.0, "7": 7.0, "0.5": 0.5,
+    }  # fmt: skip
+    assert sorted([fault["reason"] for fault in row["faults"]] for row in sifted if row["faults"]) == [
+        ["no_product_id"], ["no_product_id", "price_not_a_number"],
+    ]  # fmt: skip
+
+
+def test_folders_that_name_a_value_name_it_letter_by_letter(spark: SparkSession, tmp_path: Path) -> None:
+    for code in ("007", "08"):
+        (tmp_path / f"rows/sku={code}").mkdir(parents=True)
+        write(tmp_path / f"rows/sku={code}", "part.csv", b"name,cost,photo\nCoat,1,a.jpg\n")
+    source = read_source(spark, CatalogPlace(str(tmp_path)), mapping_of("csv", "rows", **COLUMNS))
+    assert set(by_id(source)) == {"007", "08"}
 
 
 def test_parquet_files_may_have_columns_that_others_lack(spark: SparkSession, tmp_path: Path) -> None:

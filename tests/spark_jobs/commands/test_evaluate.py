@@ -65,6 +65,16 @@ def test_twins_find_each_other_and_the_missing_photo_is_counted(catalog):
     assert report["text_to_image"]["all"]["queries"] == 2
 
 
+def test_rows_that_cannot_be_read_are_rejected_and_said(catalog):
+    table = catalog / "rows.csv"
+    whole = table.read_text()
+    table.write_text(whole.replace("4,bag", '4,"bag'))
+    assert report_of(catalog)["rejected"] == {"row_unreadable": 2}
+    assert "rejected: 2 row_unreadable" in run(catalog).output
+    table.write_text(whole.replace("1,hat", '1,"hat'))
+    assert "no row with a photo (5 row_unreadable)" in str(error_of(run(catalog)))
+
+
 def test_photos_of_the_same_sender_can_be_hidden(catalog):
     figures = report_of(catalog, "--exclude-same", "sender_id")["image_to_image"]["by_category"]
     assert (figures["hat"]["queries"], figures["hat"]["unanswerable"]) == (0, 2)

@@ -39,6 +39,39 @@ def test_rows_without_an_id_are_left_out(tmp_path: Path):
     assert [photo.value("product_id") for photo in read_labelled_photos(tmp_path, CSV)] == ["2"]
 
 
+def test_rows_that_are_left_out_are_counted_by_reason_as_ingest_counts_them(tmp_path: Path):
+    rows = [
+        "sku,kind,wool,front,back",
+        ",hat,,a.jpg,",
+        "2,bag,,,",
+        "3,few",
+        "4,hat,,a.jpg,,more",
+        ",,,,",
+        "5,hat,,b.jpg,",
+    ]
+    (tmp_path / "rows.csv").write_text("\n".join(rows))
+    rejected: Counter[str] = Counter()
+    assert [photo.value("product_id") for photo in read_labelled_photos(tmp_path, CSV, rejected)] == ["5"]
+    assert rejected == {"no_product_id": 1, "no_image": 1, "row_unreadable": 2}
+
+
+@pytest.mark.parametrize(
+    ("rows", "read", "lines"),
+    [
+        ('1,hat,,a.jpg,\n2,"bag,,b.jpg,\n3,hat,,c.jpg,\n4,hat,,d.jpg,\n', ["1"], 3),
+        ('1,hat,,a.jpg,\n2,bag,,b.jpg,"\n3,hat,,c.jpg,\n4,hat,,d.jpg,\n', ["1"], 3),  # all fields are there
+        ('1,"hat,,a.jpg,\n2,"bag",,b.jpg,\n3,hat,,c.jpg,\n', ["3"], 2),  # closed by the next row's
+        ('1,"""hat""\nfelt" ,,a.jpg,\n2,TV 32" big,,b.jpg,\n3,"TV 32" big",,c.jpg,\n', ["1", "2", "3"], 0),
+        ('1,"hat,,a.jpg,\n' + "2,hat,,b.jpg,\n" * 20_000, [], 20_001),
+    ],
+)
+def test_rows_that_an_open_quote_swallows_are_counted(tmp_path: Path, rows: str, read: list[str], lines: int):
+    (tmp_path / "rows.csv").write_text(f"sku,kind,wool,front,back\n{rows}")
+    rejected: Counter[str] = Counter()
+    assert [photo.value("product_id") for photo in read_labelled_photos(tmp_path, CSV, rejected)] == read
+    assert rejected["row_unreadable"] == lines
+
+
 def test_a_missing_column_is_named_with_those_that_are_there(tmp_path: Path):
     (tmp_path / "rows.csv").write_text("sku,wool,front,back\n1,merino,a.jpg,\n")
     with pytest.raises(MappingInvalid, match=r"no column 'kind'.*sku"):
@@ -53,8 +86,10 @@ def test_a_missing_file_says_what_to_check(tmp_path: Path):
 def test_json_lines_that_are_none_do_not_stop_the_others(tmp_path: Path):
     mapping = mapping_of({"format": "jsonl", "path": "rows.jsonl"}, {"column": "photos"})
     row = {"sku": 1, "kind": "hat", "photos": ["a.jpg", "b.jpg"]}
-    (tmp_path / "rows.jsonl").write_text("not json\n" + json.dumps(row) + "\n")
-    assert [photo.value("product_id") for photo in read_labelled_photos(tmp_path, mapping)] == ["1", "1"]
+    (tmp_path / "rows.jsonl").write_text(f"not json\n\n{json.dumps(row)},\n[1]\n")
+    rejected: Counter[str] = Counter()
+    assert [photo.value("product_id") for photo in read_labelled_photos(tmp_path, mapping, rejected)] == ["1", "1"]
+    assert rejected == {"row_unreadable": 2}
 
 
 def test_parquet_folders_are_read_file_by_file(tmp_path: Path):

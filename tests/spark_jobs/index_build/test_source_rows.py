@@ -7,7 +7,6 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from spark_jobs.index_build import source_rows
 from spark_jobs.index_build.source_rows import Sources, count_rows
 
 pytestmark = pytest.mark.full
@@ -62,6 +61,6 @@ def test_hashes_that_collide_spoil_only_the_count_that_is_not_exact(
     def collide(key: str) -> Any:
         return F.length(key)
 
-    monkeypatch.setattr(source_rows.F, "xxhash64", collide)
+    monkeypatch.setattr(F, "xxhash64", collide)
     assert count_rows(sources) != expected
     assert count_rows(sources, exactly=True) == expected
