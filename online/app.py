@@ -13,9 +13,9 @@ from online.access.admission import admit_requests, describe_admission
 from online.access.cross_origin import allow_origins
 from online.access.rate_limits import limit_requests, open_rate_limits
 from online.api.answering import surround_requests
+from online.api.bodies import StrictRequest
 from online.api.document import describe
 from online.api.pages import add_pages
-from online.api.parsing import StrictRequest
 from online.api.problems import answer_problems
 from online.config import SearcherConfig
 from online.routes import add_search_routes, add_state_routes

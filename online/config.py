@@ -1,15 +1,17 @@
 """Every setting of the searcher, read from the environment once."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
+from online.access import cross_origin, image_links
 from online.access.cross_origin import CrossOrigin
 from online.access.image_links import ImageLinks
-from online.access.keys import ApiKey, read_keys
-from online.access.limit_settings import LimitSettings
+from online.access.keys import KEYS, KEYS_FILE, ApiKey, read_keys
+from online.access.limit_settings import RATE_LIMIT, REDIS_URL, LimitSettings
+from online.settings import addresses, choice, number, required, secret, switch
 from online.telemetry.tracing import asks_for_traces
+from retrieval.store.objects import refuse_other_uris
 from schemas.errors import Misconfigured
 
 STORE = "SHOPLENS_STORE"
@@ -23,10 +25,36 @@ BIND = "SHOPLENS_BIND"
 WORKERS = "SHOPLENS_WORKERS"
 THREADS = "SHOPLENS_THREADS"
 PIN_WORKERS = "SHOPLENS_PIN_WORKERS"
+BODY_MAX_BYTES = "SHOPLENS_BODY_MAX_BYTES"
+POLL_INTERVAL_S = "SHOPLENS_POLL_INTERVAL_S"
+FIRST_LOOK_WAIT_S = "SHOPLENS_FIRST_LOOK_WAIT_S"
+ENCODER_THREADS = "SHOPLENS_ENCODER_THREADS"
+ENCODER_PRECISION = "SHOPLENS_ENCODER_PRECISION"
+BUILDS_KEPT = "SHOPLENS_BUILDS_KEPT"
+SPOOL_FILE_MAX_BYTES = "SHOPLENS_SPOOL_FILE_MAX_BYTES"
+SPOOL_FILE_MAX_AGE_S = "SHOPLENS_SPOOL_FILE_MAX_AGE_S"
+TRUSTED_PROXIES = "SHOPLENS_TRUSTED_PROXIES"
+TIMEOUT_S = "SHOPLENS_TIMEOUT_S"
+GRACEFUL_TIMEOUT_S = "SHOPLENS_GRACEFUL_TIMEOUT_S"
+REQUESTS_PER_WORKER = "SHOPLENS_REQUESTS_PER_WORKER"
+
+SETTINGS = frozenset(
+    {STORE, CACHE, SPOOL, USER_HASH_KEY, CURSOR_KEY, SHARED_FOLDER, BIND, WORKERS, THREADS, PIN_WORKERS}
+    | {BODY_MAX_BYTES, POLL_INTERVAL_S, FIRST_LOOK_WAIT_S, ENCODER_THREADS, ENCODER_PRECISION, BUILDS_KEPT}
+    | {SPOOL_FILE_MAX_BYTES, SPOOL_FILE_MAX_AGE_S, TRUSTED_PROXIES, TIMEOUT_S, GRACEFUL_TIMEOUT_S}
+    | {REQUESTS_PER_WORKER, KEYS, KEYS_FILE, RATE_LIMIT, REDIS_URL}
+    | {cross_origin.ORIGINS, cross_origin.CREDENTIALS, image_links.ORIGINS}
+)
+
+PRECISIONS = ("auto", "fp32", "int8")
+"""What ONNX Runtime's encoder is told; named here, as importing it takes what a master need not have."""
 
 MIB = 1 << 20
-
-Number = TypeVar("Number", int, float)
+DAY_S = 86_400
+PROCESSES_MAX = 128
+PROXIES_MAX = 100
+SIZE_MAX = 1 << 40
+COUNT_MAX = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -67,27 +95,26 @@ class SearcherConfig:
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "SearcherConfig":
         """Reads the file of API keys too. Raises Misconfigured with the variable to set."""
-        cache = Path(_required(environ, CACHE, "a folder for downloaded builds"))
-        key = environ.get(USER_HASH_KEY, "")
+        cache = Path(required(environ, CACHE, "a folder for downloaded builds"))
         return cls(
-            store_uri=_required(environ, STORE, "s3://bucket/prefix or a folder"),
+            store_uri=_store_uri(environ),
             cache_folder=cache,
             spool_folder=Path(environ.get(SPOOL) or cache / "spool"),
             api_keys=read_keys(environ),
-            user_hash_key=key.encode() if key else None,
-            cursor_key=environ[CURSOR_KEY].encode() if environ.get(CURSOR_KEY) else None,
-            body_max_bytes=_number(environ, "SHOPLENS_BODY_MAX_BYTES", cls.body_max_bytes, int),
-            threads=_number(environ, THREADS, cls.threads, int),
-            poll_interval_s=_number(environ, "SHOPLENS_POLL_INTERVAL_S", cls.poll_interval_s, float),
-            first_look_wait_s=_number(environ, "SHOPLENS_FIRST_LOOK_WAIT_S", cls.first_look_wait_s, float),
-            encoder_threads=_number(environ, "SHOPLENS_ENCODER_THREADS", cls.encoder_threads, int),
-            encoder_precision=environ.get("SHOPLENS_ENCODER_PRECISION") or cls.encoder_precision,
-            builds_kept=_number(environ, "SHOPLENS_BUILDS_KEPT", cls.builds_kept, int),
-            spool_file_max_bytes=_number(environ, "SHOPLENS_SPOOL_FILE_MAX_BYTES", cls.spool_file_max_bytes, int),
-            spool_file_max_age_s=_number(environ, "SHOPLENS_SPOOL_FILE_MAX_AGE_S", cls.spool_file_max_age_s, float),
+            user_hash_key=secret(environ, USER_HASH_KEY),
+            cursor_key=secret(environ, CURSOR_KEY),
+            body_max_bytes=number(environ, BODY_MAX_BYTES, cls.body_max_bytes, int, SIZE_MAX),
+            threads=number(environ, THREADS, cls.threads, int, PROCESSES_MAX),
+            poll_interval_s=number(environ, POLL_INTERVAL_S, cls.poll_interval_s, float, DAY_S),
+            first_look_wait_s=number(environ, FIRST_LOOK_WAIT_S, cls.first_look_wait_s, float, DAY_S),
+            encoder_threads=number(environ, ENCODER_THREADS, cls.encoder_threads, int, PROCESSES_MAX),
+            encoder_precision=choice(environ, ENCODER_PRECISION, cls.encoder_precision, PRECISIONS),
+            builds_kept=number(environ, BUILDS_KEPT, cls.builds_kept, int, COUNT_MAX),
+            spool_file_max_bytes=number(environ, SPOOL_FILE_MAX_BYTES, cls.spool_file_max_bytes, int, SIZE_MAX),
+            spool_file_max_age_s=number(environ, SPOOL_FILE_MAX_AGE_S, cls.spool_file_max_age_s, float, DAY_S),
             metrics_folder=Path(environ[METRICS_FOLDER]) if environ.get(METRICS_FOLDER) else None,
             shared_folder=Path(environ[SHARED_FOLDER]) if environ.get(SHARED_FOLDER) else None,
-            trusted_proxies=_number(environ, "SHOPLENS_TRUSTED_PROXIES", cls.trusted_proxies, int, may_be_0=True),
+            trusted_proxies=number(environ, TRUSTED_PROXIES, cls.trusted_proxies, int, PROXIES_MAX, may_be_0=True),
             limits=LimitSettings.from_env(environ),
             cross_origin=CrossOrigin.from_env(environ),
             image_links=ImageLinks.from_env(environ),
@@ -112,41 +139,20 @@ class ServingConfig:
     def from_env(cls, environ: Mapping[str, str]) -> "ServingConfig":
         """Raises Misconfigured with the variable to set."""
         return cls(
-            bind=environ.get(BIND) or cls.bind,
-            workers=_number(environ, WORKERS, cls.workers, int),
-            threads=_number(environ, THREADS, cls.threads, int),
-            timeout_s=_number(environ, "SHOPLENS_TIMEOUT_S", cls.timeout_s, int),
-            graceful_timeout_s=_number(environ, "SHOPLENS_GRACEFUL_TIMEOUT_S", cls.graceful_timeout_s, int),
-            requests_per_worker=_number(environ, "SHOPLENS_REQUESTS_PER_WORKER", cls.requests_per_worker, int),
-            pin_workers=_switch(environ, PIN_WORKERS),
+            bind=addresses(environ, BIND, cls.bind),
+            workers=number(environ, WORKERS, cls.workers, int, PROCESSES_MAX),
+            threads=number(environ, THREADS, cls.threads, int, PROCESSES_MAX),
+            timeout_s=number(environ, TIMEOUT_S, cls.timeout_s, int, DAY_S),
+            graceful_timeout_s=number(environ, GRACEFUL_TIMEOUT_S, cls.graceful_timeout_s, int, DAY_S),
+            requests_per_worker=number(environ, REQUESTS_PER_WORKER, cls.requests_per_worker, int, COUNT_MAX),
+            pin_workers=switch(environ, PIN_WORKERS),
         )
 
 
-def _required(environ: Mapping[str, str], name: str, meaning: str) -> str:
-    value = environ.get(name, "").strip()
-    if not value:
-        raise Misconfigured(f"{name} is not set: give it {meaning}")
-    return value
-
-
-def _switch(environ: Mapping[str, str], name: str) -> bool:
-    text = environ.get(name, "").strip()
-    if text not in ("", "0", "1"):
-        raise Misconfigured(f"{name} is {text!r}: give it 1 or 0")
-    return text == "1"
-
-
-def _number(
-    environ: Mapping[str, str], name: str, default: Number, parse: Callable[[str], Number], *, may_be_0: bool = False
-) -> Number:
-    text = environ.get(name, "").strip()
-    if not text:
-        return default
+def _store_uri(environ: Mapping[str, str]) -> str:
+    uri = required(environ, STORE, "s3://bucket/prefix or a folder")
     try:
-        value = parse(text)
-    except ValueError:
-        raise Misconfigured(f"{name} is {text!r}: give it a number, such as {default}") from None
-    if not (0 < value < float("inf") or (may_be_0 and value == 0)):
-        least = "0 or above" if may_be_0 else "above 0"
-        raise Misconfigured(f"{name} is {text!r}: give it a number {least}, such as {default}")
-    return value
+        refuse_other_uris(uri)
+    except Misconfigured as error:
+        raise Misconfigured(f"{STORE}: {error}") from None
+    return uri

@@ -14,7 +14,9 @@ from typing import Any, NoReturn
 
 from online.access.exposure import refuse_addresses, refuse_open_doors
 from online.access.rate_limits import refuse_wrong_limits
-from online.config import METRICS_FOLDER, SHARED_FOLDER, SearcherConfig, ServingConfig
+from online.config import CACHE, METRICS_FOLDER, SETTINGS, SHARED_FOLDER, SearcherConfig, ServingConfig
+from online.settings import make_folder, refuse_misspelt
+from online.snapshots.cache_folder import refuse_foreign_folder
 from online.telemetry.logs import gunicorn_logging
 from online.worker import WORK_LOADS
 from schemas.errors import Misconfigured
@@ -27,8 +29,13 @@ def _give_up(error: Misconfigured) -> NoReturn:
 
 
 try:
+    refuse_misspelt(os.environ, SETTINGS)
     _config, _searcher = ServingConfig.from_env(os.environ), SearcherConfig.from_env(os.environ)
     refuse_wrong_limits(_searcher.limits)
+    make_folder(_searcher.cache_folder, "cache folder", CACHE)
+    refuse_foreign_folder(_searcher.cache_folder)
+    if _searcher.metrics_folder is not None:
+        make_folder(_searcher.metrics_folder, "folder of figures", METRICS_FOLDER)
 except Misconfigured as error:
     _give_up(error)
 
@@ -42,7 +49,7 @@ if os.environ.get(METRICS_FOLDER, "") in ("", _of_old_master):
     os.mkdir(os.environ[METRICS_FOLDER])
 _master_pid = os.getpid()
 
-bind = _config.bind
+bind = [address.strip() for address in _config.bind.split(",")]
 worker_class = "online.worker.ThreadedWorker"
 workers = _config.workers
 threads = _config.threads
@@ -54,7 +61,7 @@ max_requests = _config.requests_per_worker
 max_requests_jitter = max(1, _config.requests_per_worker // 10)
 control_socket_disable = True
 proc_name = "shoplens"
-logger_class = "online.worker.QuietLogger"
+logger_class = "online.telemetry.server_log.QuietLogger"
 logconfig_dict = gunicorn_logging()
 
 
@@ -74,9 +81,21 @@ def when_ready(server: Any) -> None:
 def pre_fork(server: Any, worker: Any) -> None:
     """A worker takes the metric files of one that is gone, and counts on in them: else each that is replaced after its
     requests would leave files for every scrape to read, for ever."""
+    worker.config = _read_anew(server)
     taken = {running.place for running in server.WORKERS.values()}
     worker.place = next(place for place in itertools.count() if place not in taken)
     worker.metrics_name = f"{_master_pid}-{worker.place}"
+
+
+def _read_anew(server: Any) -> SearcherConfig:
+    """With the keys file as it is now. One that cannot be read, as while it is edited, leaves what was read last: a worker
+    that failed to start for it would end the master, and all that answer."""
+    global _searcher
+    try:
+        _searcher = SearcherConfig.from_env(os.environ)
+    except Misconfigured as error:
+        server.log.error("what was read before holds, also which keys: %s", error)
+    return _searcher
 
 
 def post_fork(server: Any, worker: Any) -> None:

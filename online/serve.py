@@ -9,16 +9,30 @@ import os
 import socket
 import sys
 from pathlib import Path
+from typing import Any
 
-import click
-
-from online.access.exposure import refuse_open_doors
-from online.access.keys import read_keys
-from online.config import BIND, CACHE, SPOOL, STORE, THREADS, WORKERS, ServingConfig
-from retrieval.cli import run_command
-from retrieval.store.objects import open_store
-from schemas.errors import Misconfigured
+from schemas.errors import EXIT_MISCONFIGURED, Misconfigured
 from schemas.pointer import POINTER_KEY
+
+try:
+    import click
+
+    from online.access.exposure import refuse_open_doors
+    from online.access.keys import read_keys
+    from online.config import BIND, CACHE, PROCESSES_MAX, SPOOL, STORE, THREADS, WORKERS, ServingConfig
+    from online.settings import make_folder
+    from online.snapshots.cache_folder import refuse_foreign_folder
+    from retrieval.cli import run_command
+    from retrieval.store.objects import open_store
+except ModuleNotFoundError as error:  # another environment: it has no way to say anything else either
+    if __name__ != "__main__":
+        raise
+    print(
+        f"online.serve: {error.name} is not installed in the environment of {sys.executable}: run it with the Python of "
+        "the online environment, .venv/online/bin/python",
+        file=sys.stderr,
+    )
+    sys.exit(EXIT_MISCONFIGURED)
 
 # glibc reads these when a process starts. Without them, what one large photo needed stays with the worker for good.
 MALLOC = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": str(1 << 20), "MALLOC_TRIM_THRESHOLD_": str(16 << 20)}
@@ -26,31 +40,47 @@ MALLOC = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": str(1 << 20), "MALL
 DEFAULTS = ServingConfig()
 
 
+class Folder(click.ParamType[Path]):
+    """A path. Empty, as a variable is that was not filled in, it would be the folder that this is started in."""
+
+    name = "folder"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        if not str(value).strip():
+            self.fail("it is empty: name a folder", param, ctx)
+        return Path(value)
+
+
 @click.command("online.serve")
 @click.option("--store", required=True, help="Object store: s3://bucket/prefix or a folder.")
 @click.option(
-    "--cache", required=True, type=click.Path(path_type=Path), help="Folder for downloaded builds and models."
+    "--cache", required=True, type=Folder(), help="Folder for downloaded builds and models, and nothing else."
 )
 @click.option(
     "--spool",
-    type=click.Path(path_type=Path),
+    type=Folder(),
     help=f"Folder for impressions and clicks; default {SPOOL}, or CACHE/spool.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="0 takes any free port.")
-@click.option("--workers", type=click.IntRange(1, 128), help=f"Processes; default {WORKERS}, or {DEFAULTS.workers}.")
 @click.option(
-    "--threads", type=click.IntRange(1, 128), help=f"Threads a process; default {THREADS}, or {DEFAULTS.threads}."
+    "--workers", type=click.IntRange(1, PROCESSES_MAX), help=f"Processes; default {WORKERS}, or {DEFAULTS.workers}."
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(1, PROCESSES_MAX),
+    help=f"Threads a process; default {THREADS}, or {DEFAULTS.threads}.",
 )
 def serve(
     store: str, cache: Path, spool: Path | None, host: str, port: int, workers: int | None, threads: int | None
 ) -> None:
     """Serve the published index at http://HOST:PORT/ until stopped."""
+    refuse_foreign_folder(cache)
     keys = read_keys(os.environ)
     listener = take_port(host, port)
     refuse_open_doors([listener], keys)
     published = open_store(store).get(POINTER_KEY) is not None
-    make_folder(cache)
+    make_folder(cache, "cache folder", "--cache")
     address = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}/"
     print(f"searcher at {address}" + ("" if published else f" (nothing is published in {store} yet)"), flush=True)
     settings = {STORE: store, CACHE: str(cache), BIND: f"fd://{listener.fileno()}"}
@@ -79,13 +109,6 @@ def take_port(host: str, port: int) -> socket.socket:
         raise Misconfigured(f"cannot listen on {host}:{port}: {error}") from None
     listener.set_inheritable(True)
     return listener
-
-
-def make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise Misconfigured(f"cannot make the cache folder {folder}: {error.strerror}; give another --cache") from None
 
 
 def main() -> None:

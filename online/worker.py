@@ -11,7 +11,8 @@ lets it: the client comes back to an idle one. So it does with a worker that mak
 counts until its answer is whole: a client that closes its connection then and opens another finds its worker idle.
 
 gunicorn has a thread wait, up to 5 s, for the first words of a new connection. Browsers open some ahead, and balancers to
-see whether somebody is there: as many as there are threads, and nobody is answered. Here they wait beside the kept ones.
+see whether somebody is there: as many as there are threads, and nobody is answered. Here they wait beside the kept ones,
+and one that has begun may not fall silent for long (`ClientSocket`).
 
 gunicorn waits for the client of a connection that it closes to close it too, up to 2 s, in the thread that takes
 connections: one that is slow to go would stop all others. Here nobody waits for it, and what it still sends is dropped
@@ -32,8 +33,10 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from gunicorn import util
-from gunicorn.glogging import Logger
 from gunicorn.workers.gthread import ThreadWorker
+
+from online.client_socket import ClientSocket
+from online.config import SearcherConfig
 
 HEAD_START_S = 0.001
 """For each request that a worker answers more than another, up to as many as it has threads, it leaves others so long to
@@ -85,14 +88,6 @@ WORK_LOADS = WorkLoads()
 _telling = threading.Lock()
 
 
-class QuietLogger(Logger):  # type: ignore[misc]
-    """gunicorn's, without its access log, which it would put together for each request even with nowhere to go: the app
-    writes a line of its own."""
-
-    def access(self, *_: Any) -> None:
-        pass
-
-
 def _start(start_response: Any, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
     """gunicorn leaves out what an app says of the connection; that it closes must be told to its own answer."""
     if ("Connection", "close") in headers:
@@ -109,6 +104,7 @@ class ThreadedWorker(ThreadWorker):  # type: ignore[misc]
     place = _PLACES  # among the workers of its master; given before the fork
     answering = 0  # until the main thread knows of the end; changed by it alone
     aside = 0  # work beside requests, counted as so many; changed by the thread that does it
+    config: SearcherConfig | None = None  # as the master read it last; given before the fork
     running: "ThreadedWorker | None" = None  # the worker that this process is
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -136,6 +132,10 @@ class ThreadedWorker(ThreadWorker):  # type: ignore[misc]
         conn.close()
 
     def enqueue_req(self, conn: Any) -> None:
+        if not conn.initialized and not isinstance(conn.sock, ClientSocket):
+            blocks = conn.sock.getblocking()
+            conn.sock = ClientSocket.of(conn.sock)
+            conn.sock.setblocking(blocks)
         if not (conn.initialized or conn.data_ready or _can_be_read(conn.sock)):
             self._await_words(conn)
             return
@@ -263,6 +263,11 @@ def write_problem(client: socket.socket, status: int, reason: str, detail: str) 
     body = json.dumps(said | {"request_id": ""}).encode()
     head = f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: {MIMETYPE}\r\nContent-Length: {len(body)}\r\n"
     util.write_nonblock(client, head.encode() + b"\r\n" + body)
+
+
+def config_of_master() -> SearcherConfig | None:
+    """What this worker was given to go by; None under another server."""
+    return None if ThreadedWorker.running is None else ThreadedWorker.running.config
 
 
 def others_answer() -> bool:

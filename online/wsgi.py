@@ -5,7 +5,8 @@ import os
 from online.app import create_app
 from online.config import SearcherConfig
 from online.telemetry.logs import configure_logging
-from online.worker import others_answer, work_aside
+from online.worker import config_of_master, others_answer, work_aside
 
 configure_logging()
-app = create_app(SearcherConfig.from_env(os.environ), work_aside=work_aside, others_answer=others_answer)
+config = config_of_master() or SearcherConfig.from_env(os.environ)
+app = create_app(config, work_aside=work_aside, others_answer=others_answer)

@@ -17,7 +17,8 @@ PREFLIGHT_MAX_AGE_S = 600
 METHODS = ("GET", "POST")
 ASKED_HEADERS = ("Authorization", "Content-Type", "X-API-Key", "X-Request-ID")
 TOLD_HEADERS = ("X-Request-ID", "Retry-After", "RateLimit", "RateLimit-Policy", "WWW-Authenticate")
-ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(:[0-9]{1,5})?")
+PORT_MAX = 65_535
+_ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(:(?P<port>[0-9]{1,5}))?")
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class CrossOrigin:
     def from_env(cls, environ: Mapping[str, str]) -> "CrossOrigin":
         """Raises Misconfigured with the variable to set."""
         origins = tuple(dict.fromkeys(environ.get(ORIGINS, "").replace(",", " ").split()))
-        wrong = [origin for origin in origins if origin != EVERYBODY and not ORIGIN.fullmatch(origin)]
+        wrong = [origin for origin in origins if origin != EVERYBODY and not is_origin(origin)]
         if wrong:
             raise Misconfigured(
                 f"{ORIGINS}: {wrong[0]!r} is no origin: write it like https://shop.example, without a path"
@@ -44,6 +45,12 @@ class CrossOrigin:
         if credentials == "yes" and EVERYBODY in origins:
             raise Misconfigured(f"{CREDENTIALS} is yes, so {ORIGINS} must name each origin: {EVERYBODY} is not enough")
         return cls(origins, credentials == "yes")
+
+
+def is_origin(text: str) -> bool:
+    """As browsers write one; with another port than there is it would be no page's."""
+    found = _ORIGIN.fullmatch(text)
+    return found is not None and 1 <= int(found["port"] or 1) <= PORT_MAX
 
 
 def allow_origins(app: Flask, allowed: CrossOrigin) -> None:

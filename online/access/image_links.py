@@ -12,7 +12,7 @@ from urllib.parse import urljoin
 import urllib3
 from urllib3.util import parse_url
 
-from online.access.cross_origin import ORIGIN
+from online.access.cross_origin import is_origin
 from online.api.problems import IMAGE_UNREACHABLE, INVALID_FIELDS, ProblemRaised
 from schemas.api.answers import FieldError
 from schemas.errors import Misconfigured
@@ -43,7 +43,7 @@ class ImageLinks:
     def from_env(cls, environ: Mapping[str, str]) -> "ImageLinks":
         """Raises Misconfigured with the variable to set."""
         named = environ.get(ORIGINS, "").replace(",", " ").split()
-        origins = [_origin_of(origin) if ORIGIN.fullmatch(origin) else None for origin in named]
+        origins = [_origin_of(origin) if is_origin(origin) else None for origin in named]
         if None in origins:
             wrong = named[origins.index(None)]
             raise Misconfigured(f"{ORIGINS}: {wrong!r} is no origin: write it like https://photos.shop.example")

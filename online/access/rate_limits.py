@@ -28,6 +28,8 @@ from schemas.errors import Misconfigured
 LIMITED_SCOPES = (Scope.SEARCH, Scope.CLICK)
 REDIS_TIMEOUT_S = 0.2
 PAUSE_AFTER_FAILURE_S = 5.0
+COUNT_MAX = 1_000_000_000
+WINDOW_MAX_S = 366 * 86_400
 
 
 @dataclass(frozen=True)
@@ -133,9 +135,14 @@ def _items(settings: LimitSettings) -> list[RateLimitItem]:
         items = parse_many(settings.rate_limit) if settings.rate_limit else []
     except ValueError:
         items = None
-    if items is None or any(item.amount < 1 for item in items):
+    if items is None or not all(_can_be_counted(item) for item in items):
         raise Misconfigured(f"{RATE_LIMIT} is {settings.rate_limit!r}: write it like 20/second; 600/minute")
     return items
+
+
+def _can_be_counted(item: RateLimitItem) -> bool:
+    """A window of no length limits nobody, and what no counter holds fails with every request."""
+    return 1 <= item.amount <= COUNT_MAX and 1 <= item.get_expiry() <= WINDOW_MAX_S
 
 
 def _open_storage(settings: LimitSettings, shared_folder: Path | None) -> Storage:

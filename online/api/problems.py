@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from flask import Flask, Response, g
 from gunicorn.http.errors import ParseException
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import ClientDisconnected, HTTPException
 
 from online.telemetry.logs import describe_error, log
 from schemas.api.answers import FieldError, Problem
@@ -59,7 +59,10 @@ CURSOR_EXPIRED = ProblemType(
     "cursor-expired", 410, "The page is gone", "Search again: the index was built anew since the first page."
 )
 BODY_TOO_LARGE = ProblemType(
-    "body-too-large", 413, "The body is over the limit", "Send a smaller photo: 1,000 pixels a side are plenty."
+    "body-too-large",
+    413,
+    "The body is over the limit",
+    "Send a smaller photo, of which 1,000 pixels a side are plenty, or a form of fewer fields.",
 )
 UNSUPPORTED_MEDIA_TYPE = ProblemType(
     "unsupported-media-type",
@@ -144,9 +147,11 @@ def _http_error(error: HTTPException) -> Response:
     by_status = {404: NOT_FOUND, 405: METHOD_NOT_ALLOWED, 413: BODY_TOO_LARGE, 415: UNSUPPORTED_MEDIA_TYPE}
     status = error.code or 500
     kind = by_status.get(status, INTERNAL if status >= 500 else BAD_REQUEST)
-    answer = problem_response(ProblemRaised(kind, kind.advice))
+    is_gone = isinstance(error, ClientDisconnected)
+    detail = "the body ended, or fell silent, before all of it was here: send it again" if is_gone else kind.advice
+    answer = problem_response(ProblemRaised(kind, detail))
     answer.headers.update({name: value for name, value in error.get_headers() if name == "Allow"})
-    if kind is BODY_TOO_LARGE:
+    if kind is BODY_TOO_LARGE or is_gone:
         answer.headers["Connection"] = "close"
     return answer
 

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from filelock import FileLock
 
+from online.snapshots.cache_folder import KINDS, LOCK_FILE, refuse_foreign_folder, seal_of, sealed_by, seals_in
 from online.telemetry.logs import log
 from retrieval.encoders.bundles import fetch_bundle
 from retrieval.folders.kinds import BUILD_FOLDERS, DELTA_FOLDERS
@@ -28,11 +29,8 @@ from schemas.errors import Corrupt, ShopLensError, StoreNotWritable
 from schemas.manifest import MANIFEST_FILE, build_key
 from schemas.pointer import POINTER_KEY, Pointer, Served
 
-LOCK_FILE = ".searchers.lock"
 LAST_GOOD_FILE = "last-good.json"
-_SEAL_SUFFIX = ".verified"
 _PARTIAL = ".*.partial"
-_KINDS = ("builds", "models", "deltas")
 _ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
@@ -53,7 +51,11 @@ class HostCache:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold this host's lock: folders fetched inside are not removed by another worker meanwhile."""
+        """Hold this host's lock: folders fetched inside are not removed by another worker meanwhile.
+
+        Raises Misconfigured where the folder is somebody else's.
+        """
+        refuse_foreign_folder(self._folder)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self._folder / LOCK_FILE)
@@ -89,7 +91,7 @@ class HostCache:
         """The verified copies of all that is served, where all are here. Another worker may remove them, so open them
         at once; no lock is needed."""
         folders = {kind: self._folder / kind / name for kind, name in _named(served) if name is not None}
-        if not all(_is_intact(folder, _seal_of(folder)) for folder in folders.values()):
+        if not all(_is_intact(folder, seal_of(folder)) for folder in folders.values()):
             return None
         return Copies(folders["builds"], folders["models"], folders.get("deltas"))
 
@@ -99,7 +101,7 @@ class HostCache:
 
         Returns the ids that were removed. Hold the lock.
         """
-        builds, models, deltas = (self._last_used(kind) for kind in _KINDS)
+        builds, models, deltas = (self._last_used(kind) for kind in KINDS)
         kept = {folder.name for folder in (*builds[: self._builds_kept], *models[: self._builds_kept])}
         of_base: Counter[str | None] = Counter()
         for folder in deltas:
@@ -109,7 +111,7 @@ class HostCache:
                 kept.add(folder.name)
         removed = [folder for folder in (*builds, *models, *deltas) if folder.name not in kept]
         for folder in removed:
-            _seal_of(folder).unlink(missing_ok=True)
+            seal_of(folder).unlink(missing_ok=True)
             shutil.rmtree(folder, ignore_errors=True)
         self._remove_leftovers()
         names = [folder.name for folder in reversed(removed)]
@@ -119,17 +121,17 @@ class HostCache:
 
     def _last_used(self, kind: str) -> list[Path]:
         """The verified folders of a kind, the last used first."""
-        seals = sorted((self._folder / kind).glob(f"*{_SEAL_SUFFIX}"), key=lambda seal: seal.stat().st_mtime_ns)
-        return [seal.with_name(seal.name.removesuffix(_SEAL_SUFFIX)) for seal in reversed(seals)]
+        seals = sorted(seals_in(self._folder / kind), key=lambda seal: seal.stat().st_mtime_ns)
+        return [sealed_by(seal) for seal in reversed(seals)]
 
     def _remove_leftovers(self) -> None:
         """Partial downloads, folders that were never verified, and locks of what is no more: nobody else writes here."""
-        for kind in _KINDS:
+        for kind in KINDS:
             for path in (self._folder / kind).glob("*"):
                 whole = path.name.removeprefix(".").removesuffix(".lock")
                 if path.is_symlink():
                     continue
-                if path.is_dir() and (path.match(_PARTIAL) or not _seal_of(path).exists()):
+                if path.is_dir() and (path.match(_PARTIAL) or not seal_of(path).exists()):
                     shutil.rmtree(path, ignore_errors=True)
                 elif path.name == f".{whole}.lock" and not path.with_name(whole).exists():
                     path.unlink(missing_ok=True)
@@ -143,7 +145,7 @@ class HostCache:
         for kind, name in _named(pointer.live):
             if name is not None:
                 with suppress(OSError):
-                    _touch(_seal_of(self._folder / kind / name))
+                    _touch(seal_of(self._folder / kind / name))
         partial = self._folder / f".{LAST_GOOD_FILE}.partial"
         try:
             partial.write_text(json.dumps({"store": self._store.uri, "pointer": pointer.to_json().decode()}))
@@ -165,7 +167,7 @@ class HostCache:
         if not _ID.fullmatch(name):
             raise Corrupt(POINTER_KEY, "an id without slashes", repr(name))
         folder = self._folder / kind / name
-        seal = _seal_of(folder)
+        seal = seal_of(folder)
         if _is_intact(folder, seal):
             _touch(seal)
             return folder
@@ -192,7 +194,7 @@ class HostCache:
 
 
 def _named(served: Served) -> Iterator[tuple[str, str | None]]:
-    return zip(_KINDS, (served.build_id, served.model_id, served.delta_id), strict=True)
+    return zip(KINDS, (served.build_id, served.model_id, served.delta_id), strict=True)
 
 
 def _bytes_of(store: ObjectStore, key: str) -> int:
@@ -217,10 +219,6 @@ def _base_of(delta_folder: Path) -> str | None:
         return None
 
 
-def _seal_of(folder: Path) -> Path:
-    return folder.with_name(f"{folder.name}{_SEAL_SUFFIX}")
-
-
 def _is_intact(folder: Path, seal: Path) -> bool:
     try:
         return bool(json.loads(seal.read_text()) == _describe(folder))
@@ -230,7 +228,7 @@ def _is_intact(folder: Path, seal: Path) -> bool:
 
 def _touch(seal: Path) -> None:
     """Note the last use, later than all others: the kernel's stamps are too coarse to order two, and clocks are set back."""
-    others = (other.stat().st_mtime_ns for other in seal.parent.glob(f"*{_SEAL_SUFFIX}"))
+    others = (other.stat().st_mtime_ns for other in seals_in(seal.parent))
     now = max(time.time_ns(), 1 + max(others, default=0))
     os.utime(seal, ns=(now, now))
 

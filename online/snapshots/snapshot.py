@@ -157,9 +157,14 @@ class SnapshotLoader:
         return open_delta(self._cache.delta_folder(pointer.live.delta_id), base, verify=False)
 
     def load_last_good(self) -> Snapshot | None:
-        """What this host served last, from its own disk if need be; None where there was nothing. Raises as `load`."""
+        """What this host served last, from its own disk if need be; None where there was nothing. Raises as `load`.
+
+        Where all of it is there nothing is written: the disk may be why CURRENT cannot be loaded.
+        """
         pointer = self._cache.recall()
-        return None if pointer is None else self.load(pointer)
+        if pointer is None:
+            return None
+        return self._load_kept(pointer) or self.load(pointer)
 
     def load_meanwhile(self, coming: Pointer) -> Snapshot | None:
         """What this host served before `coming`, where that must be fetched first: opened from its disk at once, also

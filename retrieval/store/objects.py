@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from schemas.errors import Misconfigured, PreconditionFailed, StoreNotWritable, StoreUnavailable
 
 _LOCK_NAME = ".lock"
+_S3_SCHEMES = ("s3", "s3a")
 _PARTIAL_NAME = re.compile(r"\.(.+)\.(?:\d+\.partial|[a-z0-9_]{8})")
 """What a folder's writer, `upload` or `put`, calls a file until it is whole."""
 
@@ -91,8 +92,22 @@ class ObjectStore(Protocol):
 
 def open_store(uri: str) -> ObjectStore:
     """A store for `s3://bucket/prefix`, `file:///folder` or a plain path. Raises Misconfigured for any other."""
-    parts = urlsplit(uri)
-    on_s3 = parts.scheme in ("s3", "s3a")
+    parts = refuse_other_uris(uri)
+    if parts.scheme in _S3_SCHEMES:
+        # boto3 takes a second to import: a searcher on a folder, and a command's --help, need not wait for it.
+        from retrieval.store.s3 import S3Store
+
+        return S3Store(parts.netloc, parts.path.strip("/"))
+    return FolderStore(Path(unquote(parts.path) if parts.scheme == "file" else uri))
+
+
+def refuse_other_uris(uri: str) -> SplitResult:
+    """The parts of what `open_store` takes. Raises Misconfigured for any other, before anything is imported for it."""
+    try:
+        parts = urlsplit(uri)
+    except ValueError:  # a bracket in the place of a bucket
+        raise Misconfigured(f"{uri!r} is no object store: name a folder, or s3://bucket/prefix") from None
+    on_s3 = parts.scheme in _S3_SCHEMES
     if not uri.strip() or (on_s3 and not parts.netloc) or ("://" in uri and not on_s3 and parts.scheme != "file"):
         raise Misconfigured(f"{uri!r} is no object store: name a folder, or s3://bucket/prefix")
     if on_s3 and (parts.query or parts.fragment):  # what follows is no part of the prefix, and two stores would be one
@@ -100,14 +115,9 @@ def open_store(uri: str) -> ObjectStore:
     prefix = parts.path.strip("/")
     if on_s3 and prefix and {"", ".", ".."}.intersection(prefix.split("/")):  # servers over folders keep no such key
         raise Misconfigured(f"{uri!r} holds //, . or .. between its slashes: name it without")
-    if on_s3:
-        # boto3 takes a second to import: a searcher on a folder, and a command's --help, need not wait for it.
-        from retrieval.store.s3 import S3Store
-
-        return S3Store(parts.netloc, prefix)
     if parts.scheme == "file" and parts.netloc not in ("", "localhost"):
         raise Misconfigured(f"{uri!r} names a host, {parts.netloc}: a folder is written file:///folder")
-    return FolderStore(Path(unquote(parts.path) if parts.scheme == "file" else uri))
+    return parts
 
 
 class FolderStore:

@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from retrieval.store.objects import FolderStore
-from tests.online.running import PATIENCE_S, Running, run_gunicorn
+from tests.online.running import PATIENCE_S, Running, run_gunicorn, wait_until
 
 pytestmark = pytest.mark.full
 
@@ -91,6 +91,37 @@ def test_what_is_no_request_is_refused_and_the_worker_lives(running: Running, se
         assert json.loads(body)["status"] == int(answer.split(b" ")[1])
     assert running.search().status_code == 200
     assert {worker.pid for worker in running.workers()} == workers
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET / HTTP/1.1\r\nHost: x\r\nAuthorization Bearer secret-1\r\n\r\n",
+        b"GET /search?user_id=secret-2 HTTP/9.9\r\n\r\n",
+        head("Content-Length: 15") + b'{"text": "red"}' + b'{"text": "secret-3"}\r\n\r\n',
+    ],
+    ids=["no colon", "a query", "a body longer than it says"],
+)
+def test_what_is_no_request_is_told_apart_in_the_log_and_not_quoted(running: Running, sent: bytes) -> None:
+    already = len(running.log.read_text())
+    answer = talk(running, sent)
+    assert b" 400 " in answer
+    wait_until(
+        lambda: "Invalid request from ip=127.0.0.1: Invalid" in running.log.read_text()[already:], "it is logged"
+    )
+    assert "secret" not in running.log.read_text()
+
+
+def test_a_client_that_hangs_up_midway_has_asked_and_clicked_nothing(running: Running) -> None:
+    body = b"request_id=1&position=0&product_id=shirt-red"
+    with connect(running) as connection:
+        connection.sendall(
+            b"POST /click HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+            b"Content-Length: %d\r\n\r\n%b" % (len(body), body[:-4])
+        )
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 400")
+    assert not any(b'"shirt"' in path.read_bytes() for path in running.spool.glob("*"))
 
 
 def test_who_sends_all_of_a_body_that_is_too_long_can_read_why_it_was_refused(running: Running) -> None:

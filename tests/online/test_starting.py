@@ -1,5 +1,6 @@
 """However the searcher is started: beyond this machine it listens only with a key."""
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -47,11 +48,12 @@ def said_by_us(done: subprocess.CompletedProcess[str]) -> list[str]:
         (("online.serve", "--store", "FOLDER", "--cache", "FOLDER/cache", "--port", "0", "--host", "0.0.0.0"), {}),
         (("online.serve", "--store", "FOLDER", "--cache", "FOLDER/cache", "--port", "0", "--host", "::"), {}),
         (GUNICORN, {"SHOPLENS_BIND": "0.0.0.0:0"}),
+        (GUNICORN, {"SHOPLENS_BIND": "127.0.0.1:0, 0.0.0.0:0"}),
         ((*GUNICORN, "-b", "0.0.0.0:0"), {}),
         ((*GUNICORN, "-b", "127.0.0.1:0", "-b", "[::]:0"), {}),
         ((*GUNICORN, "-b", "0.0.0.0:0", "--reuse-port"), {}),
     ],
-    ids=["serve", "serve on IPv6", "gunicorn's setting", "gunicorn -b", "one of two", "reuse-port"],
+    ids=["serve", "serve on IPv6", "gunicorn's setting", "one of two in it", "gunicorn -b", "one of two", "reuse-port"],
 )
 def test_without_a_key_it_refuses_in_one_line(
     arguments: Sequence[str], settings: dict[str, str], tmp_path: Path
@@ -75,6 +77,7 @@ def test_a_port_that_was_handed_over_open_is_judged_too(tmp_path: Path) -> None:
     [
         {KEYS: "nonsense"}, {KEYS_FILE: "/nowhere"}, {"SHOPLENS_POLL_INTERVAL_S": "often"},
         {"SHOPLENS_WORKERS": "many"}, {"SHOPLENS_RATE_LIMIT": "seldom"}, {"SHOPLENS_REDIS_URL": "localhost"},
+        {"SHOPLENS_ENCODER_PRECISION": "fp7"}, {"SHOPLENS_API_KEY_FILE": "keys"},
     ],
 )  # fmt: skip
 @pytest.mark.parametrize(
@@ -84,6 +87,74 @@ def test_a_wrong_setting_is_one_line_too(arguments: Sequence[str], settings: dic
     done = start(arguments, tmp_path, settings)
     assert (done.returncode, len(said_by_us(done))) == (78, 1)
     assert next(iter(settings)) in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SHOPLENS_STORE", "ftp://shop"), ("SHOPLENS_BIND", "127.0.0.1"), ("SHOPLENS_CACHE", "/dev/null/cache"),
+        ("PROMETHEUS_MULTIPROC_DIR", "/dev/null/figures"),
+    ],
+)  # fmt: skip
+def test_what_serve_says_itself_is_looked_at_where_gunicorn_is_started(name: str, value: str, tmp_path: Path) -> None:
+    done = start(GUNICORN, tmp_path, {name: value})
+    assert (done.returncode, len(said_by_us(done))) == (78, 1)
+    assert name in done.stderr
+    assert "Booting worker" not in done.stderr
+
+
+def test_an_environment_without_its_libraries_is_told_where_they_are(tmp_path: Path) -> None:
+    command = [sys.executable, "-S", "-m", "online.serve", "--store", str(tmp_path), "--cache", str(tmp_path / "c")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (78, "", 1)
+    assert "click is not installed in the environment" in done.stderr
+    assert ".venv/online/bin/python" in done.stderr
+
+
+def test_an_option_that_was_not_filled_in_is_not_the_folder_it_is_started_in(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "online.serve", "--store", str(tmp_path), "--cache", "", "--port", "0"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "'--cache': it is empty: name a folder" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments", [GUNICORN, ("online.serve", "--store", "FOLDER", "--cache", "FOLDER", "--port", "0")]
+)
+def test_a_store_that_is_named_as_the_cache_is_refused_before_anything_is_removed(
+    arguments: Sequence[str], tmp_path: Path
+) -> None:
+    (tmp_path / "builds" / "b1").mkdir(parents=True)
+    done = start(arguments, tmp_path, {"SHOPLENS_CACHE": str(tmp_path)})
+    assert (done.returncode, len(said_by_us(done))) == (78, 1)
+    assert "builds/b1 was not downloaded there" in done.stderr
+    assert (tmp_path / "builds" / "b1").exists()
+
+
+def test_a_port_that_only_root_may_have_is_one_line_too(tmp_path: Path) -> None:
+    """Root without the right to have it is as everybody else."""
+    if int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) <= 1:
+        return  # this host gives every port to everybody, as Docker does: there is nothing that could be refused
+    command = [sys.executable, "-m", "online.serve", "--store", str(tmp_path), "--cache", str(tmp_path / "c"), "--port"]
+    done = subprocess.run(
+        [*command, "1"], cwd=ROOT, preexec_fn=give_up_low_ports, capture_output=True, text=True, timeout=PATIENCE_S,
+        check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (78, "")
+    assert done.stderr == (
+        "online.serve: cannot listen on 127.0.0.1:1: Permission denied; give another --host or --port\n"
+    )
+    assert not (tmp_path / "c").exists()
+
+
+def give_up_low_ports() -> None:
+    """For good, before the program is started; who is not root has no such right to give up."""
+    drop, low_ports = 24, 10  # PR_CAPBSET_DROP, CAP_NET_BIND_SERVICE
+    ctypes.CDLL(None).prctl(drop, low_ports, 0, 0, 0)
 
 
 @pytest.mark.parametrize(("option", "workers"), [((), 3), (("--workers", "1"), 1)])

@@ -112,6 +112,41 @@ def test_a_withdrawn_key_is_refused_after_a_reload_that_fails_no_request(store: 
         assert statuses == {200}
 
 
+def test_a_keys_file_that_is_wrong_leaves_the_keys_of_before_and_the_searcher_up(
+    store: FolderStore, tmp_path: Path
+) -> None:
+    """A worker that fails to start ends gunicorn's master: a slip in an editor was the end of the searcher."""
+    (first, stored_first), (second, stored_second) = (create_key([Scope.SEARCH, Scope.ADMIN]) for _ in range(2))
+    keys = tmp_path / "keys"
+    keys.write_text(stored_first.line)
+    headers = {"Authorization": f"Bearer {second}"}
+    with run_gunicorn(store, tmp_path, {KEYS_FILE: str(keys)}, headers={"X-API-Key": first}) as running:
+
+        def reload(text: str) -> None:
+            before = {worker.pid for worker in running.workers()}
+            keys.write_text(text)
+            running.master.send_signal(signal.SIGHUP)
+            wait_until(lambda: not before & {worker.pid for worker in running.workers()}, "the old workers are gone")
+
+        def status_with_second() -> int:
+            return requests.post(f"{running.url}/search", json={"text": "red"}, headers=headers, timeout=90).status_code
+
+        reload("cut o")
+        assert running.search().status_code == 200
+        assert "what was read before holds" in running.log.read_text()
+        running.headers = headers
+        reload(stored_second.line)
+        assert status_with_second() == 200
+        reload("")
+        running.workers()[0].kill()
+        wait_until(lambda: len(running.workers()) == 2, "the killed worker is replaced")
+        assert {status_with_second() for _ in range(6)} == {200}
+        withdrawn = requests.post(f"{running.url}/search", json={}, headers={"X-API-Key": first}, timeout=PATIENCE_S)
+        assert withdrawn.status_code == 401
+        assert str(keys) in running.log.read_text()
+        assert stored_second.digest.hex() not in running.log.read_text()
+
+
 def test_every_line_is_json_from_the_first_to_the_last(store: FolderStore, tmp_path: Path) -> None:
     with run_gunicorn(store, tmp_path) as running:
         running.search()

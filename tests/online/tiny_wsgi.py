@@ -8,6 +8,7 @@ from pathlib import Path
 from online.app import create_app
 from online.config import SearcherConfig
 from online.telemetry.logs import configure_logging
+from online.worker import config_of_master
 from retrieval.encoders.contract import Vectors
 from tests.online.tiny_shop import MeanColourEncoder
 
@@ -26,4 +27,4 @@ class PatientEncoder(MeanColourEncoder):
 
 
 configure_logging()
-app = create_app(SearcherConfig.from_env(os.environ), lambda folder: PatientEncoder())
+app = create_app(config_of_master() or SearcherConfig.from_env(os.environ), lambda folder: PatientEncoder())

@@ -143,6 +143,8 @@ def test_origins_are_read_from_a_list() -> None:
         ("shop.example", "", "no origin"),
         ("null", "", "no origin"),
         ("https://*.shop.example", "", "no origin"),
+        ("https://shop.example:99999", "", "no origin"),
+        ("https://shop.example:0", "", "no origin"),
         (f"*,{SHOP}", "", "stands alone"),
         ("*", "yes", "must name each origin"),
         (SHOP, "perhaps", "yes or no"),

@@ -110,7 +110,10 @@ def test_the_tightest_of_several_limits_counts(config: SearcherConfig) -> None:
     assert answers[1].headers["RateLimit-Policy"] == '"3600s";q=2;w=3600'
 
 
-@pytest.mark.parametrize("rate_limit", ["many", "0/second", "5", "5/fortnight", "-5/second"])
+@pytest.mark.parametrize(
+    "rate_limit",
+    ["many", "0/second", "5", "5/fortnight", "-5/second", "5/9999999999 day", f"{10**20}/day"],
+)
 def test_a_limit_that_is_none_is_named(config: SearcherConfig, rate_limit: str) -> None:
     with pytest.raises(Misconfigured, match="SHOPLENS_RATE_LIMIT"), limited(config, rate_limit=rate_limit):
         pass

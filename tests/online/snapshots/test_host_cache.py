@@ -89,10 +89,11 @@ def test_deltas_stay_with_their_builds(store: FolderStore, tmp_path: Path) -> No
 def test_what_killed_downloads_left_is_removed(store: FolderStore, tmp_path: Path) -> None:
     cache = HostCache(store, tmp_path / "cache", 2)
     builds = tmp_path / "cache" / "builds"
-    for name in (".b0.123.partial", "b9"):  # cut short; whole, but killed before it was sealed
-        (builds / name).mkdir(parents=True)
-        (builds / name / VECTORS_FILE).write_bytes(b"half")
-    (builds / ".b9.lock").touch()
+    with cache.locked():
+        for name in (".b0.123.partial", "b9"):  # cut short; whole, but killed before it was sealed
+            (builds / name).mkdir(parents=True)
+            (builds / name / VECTORS_FILE).write_bytes(b"half")
+        (builds / ".b9.lock").touch()
     with cache.locked():
         cache.build_folder("b1")
         cache.remove_old()

@@ -171,7 +171,9 @@ def test_uris_choose_the_store(tmp_path: Path) -> None:
     assert open_store("s3://bucket/a/b/").uri == "s3://bucket/a/b"
 
 
-@pytest.mark.parametrize("uri", ["", " ", "s3://", "gs://bucket/prefix", "https://bucket.s3.amazonaws.com/"])
+@pytest.mark.parametrize(
+    "uri", ["", " ", "s3://", "s3://[bucket", "gs://bucket/prefix", "https://bucket.s3.amazonaws.com/"]
+)
 def test_what_is_no_store_is_refused_and_not_made_a_folder_of(uri: str) -> None:
     with pytest.raises(Misconfigured, match="is no object store"):
         open_store(uri)
