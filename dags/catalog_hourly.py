@@ -26,6 +26,8 @@ the same rows, and CURRENT never goes back.
 
 **When the task fails**, the last line of its log says what to do; see `catalog_nightly`. Besides:
 
+- *no catalog at … or it is late* (75): where `changes` names each hour's own, the task is tried again for a quarter of an
+  hour. An export that comes later still: clear the task. The hours after it do not wait.
 - *CURRENT names base …, published meanwhile* (75): a nightly build went live in between; the retry makes its delta.
 - *build … did not pass the gate* (65): nothing was published; the next nightly build, or `mode` nothing, mends it.
 
@@ -79,6 +81,7 @@ with DAG(
             "--catalog": "{{ changes(dag_run, params.catalog) }}",
             "--mapping": "{{ params.mapping or deployment().mapping }}",
             "--mode": "{{ params.mode }}",
+            "--may-be-late": "{{ may_be_late(params.catalog or deployment().changes or deployment().catalog) }}",
             "--model": "{{ deployment().model }}",
         },
     )  # fmt: skip

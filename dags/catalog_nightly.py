@@ -98,6 +98,7 @@ with DAG(
             "--catalog": "{{ catalog(dag_run, params.catalog) }}",
             "--mapping": "{{ params.mapping or deployment().mapping }}",
             "--mode": "{{ params.mode }}",
+            "--may-be-late": "{{ may_be_late(params.catalog or deployment().catalog) }}",
             "--max-deleted-share": "{{ params.max_deleted_share }}",
         },
     )  # fmt: skip

@@ -58,6 +58,11 @@ def changes_of(run: Any, named: str | None) -> str:
     return _of_interval(run, named or deployment.changes or deployment.catalog)
 
 
+def may_be_late(named: str) -> bool:
+    """Whether a catalog is one interval's own: the export that writes it may not be done when the run begins."""
+    return "{" in named
+
+
 def _of_interval(run: Any, catalog: str) -> str:
     interval = interval_of(run)
     try:
@@ -213,7 +218,10 @@ class SparkJobOperator(BaseOperator):
         raise AirflowException(f"{self.job} ended with {exit_code}: {verdict}")
 
 
-JOB_MACROS = {"deployment": read_deployment, "interval": interval_of, "catalog": catalog_of, "changes": changes_of}
+JOB_MACROS = {
+    "deployment": read_deployment, "interval": interval_of, "catalog": catalog_of, "changes": changes_of,
+    "may_be_late": may_be_late,
+}  # fmt: skip
 
 TASK_DEFAULTS: dict[str, Any] = {
     "owner": "shoplens",

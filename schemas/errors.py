@@ -42,6 +42,10 @@ class BadData(ShopLensError):
     exit_code = EXIT_BAD_DATA
 
 
+class CatalogMissing(BadData):
+    """Nothing lies where the catalog of an interval should; it may yet come."""
+
+
 class MappingInvalid(BadData):
     pass
 

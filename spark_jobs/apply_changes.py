@@ -132,6 +132,8 @@ def parse_step(step: str, arguments: argparse.Namespace) -> argparse.Namespace:
         "--interval-start", arguments.interval_start.isoformat(), "--interval-end", arguments.interval_end.isoformat(),
     ]  # fmt: skip
     line += [word for option, value in given.items() for word in (option, value)]
+    if step == ingest_catalog.JOB and arguments.may_be_late:
+        line.append("--may-be-late")
     for handed_on in arguments.hand_on:
         name, found, word = handed_on.partition("=")
         if name not in STEPS or not found:
@@ -157,6 +159,11 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--mapping", required=True, help="TOML file: which of their columns are ours")
     made.add_argument("--mode", choices=["changes", "snapshot"], default="changes")
+    made.add_argument(
+        "--may-be-late",
+        action="store_true",
+        help="where no changes are there yet, end with 75: the scheduler tries again",
+    )
     made.add_argument("--model", required=True, help="bundle folder, or a model id under models/ in the store")
     made.add_argument(
         "--with", dest="hand_on", action="append", default=[], metavar="JOB=ARGUMENT",

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from schemas.errors import BadData, TooManyBadRows, TooManyDeletions, TryAgain
+from schemas.errors import BadData, CatalogMissing, TooManyBadRows, TooManyDeletions, TryAgain
 from schemas.mapping import CatalogMapping, read_mapping
 from schemas.receipts import Receipt
 from schemas.tables import CATALOG_INTERVALS, CATALOG_QUARANTINE, PRODUCT_IMAGES, PRODUCT_MENTIONS, PRODUCTS
@@ -192,10 +192,15 @@ def ingest_interval(context: JobContext, arguments: argparse.Namespace) -> Recei
     spark = open_session(f"{JOB} {context.interval.key}", s3=context.uses_s3 or place.is_on_s3)
     started = time.monotonic()
     lake = Lake(spark, context.lake)
-    ingested = ingest(
-        lake, place, mapping, Applied(context.interval, Mode(arguments.mode)),
-        Limits(arguments.max_deleted_share, arguments.max_bad_share),
-    )  # fmt: skip
+    try:
+        ingested = ingest(
+            lake, place, mapping, Applied(context.interval, Mode(arguments.mode)),
+            Limits(arguments.max_deleted_share, arguments.max_bad_share),
+        )  # fmt: skip
+    except CatalogMissing as error:
+        if arguments.may_be_late:
+            raise TryAgain(f"{error}; or it is late") from error
+        raise
     return context.receipt(
         counts=ingested.counts,
         table_versions=ingested.table_versions,
@@ -221,6 +226,8 @@ def parser() -> argparse.ArgumentParser:
                         help="of the live products, what a snapshot may delete (default %(default)s)")  # fmt: skip
     parser.add_argument("--max-bad-share", type=share_of_one, default=Limits.bad_share,
                         help="of the rows, what may be bad (default %(default)s)")  # fmt: skip
+    parser.add_argument("--may-be-late", action="store_true",
+                        help="where no catalog is there yet, end with 75: the scheduler tries again")  # fmt: skip
     return parser
 
 

@@ -16,6 +16,7 @@ from limits.storage import Storage
 FILE = "counters.sqlite3"
 BUSY_TIMEOUT_S = 0.25
 _SWEEP_SHARE = 0.01
+_RACE_WAIT_S = 0.005
 
 _HIT = """
 INSERT INTO counters VALUES (:key, :amount, :now + :expiry)
@@ -79,10 +80,22 @@ class HostCounters(Storage):
         connection: sqlite3.Connection | None = getattr(self._own, "connection", None)
         if connection is None:
             connection = sqlite3.connect(self._path, timeout=self._busy_timeout_s, isolation_level=None)
-            connection.execute("PRAGMA journal_mode = WAL")
+            self._write_ahead(connection)
             connection.execute("PRAGMA synchronous = OFF")
             connection.execute(
                 "CREATE TABLE IF NOT EXISTS counters (key TEXT PRIMARY KEY, hits INTEGER, expires_at REAL) WITHOUT ROWID"
             )
             self._own.connection = connection
         return connection
+
+    def _write_ahead(self, connection: sqlite3.Connection) -> None:
+        """The file's mode from its first connection on. Where several change it at once, SQLite refuses all but one without
+        waiting, as it does for everything else."""
+        ends = time.monotonic() + self._busy_timeout_s
+        while connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError:
+                if time.monotonic() > ends:
+                    raise
+                time.sleep(_RACE_WAIT_S)

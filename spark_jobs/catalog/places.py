@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from schemas.errors import BadData
+from schemas.errors import CatalogMissing
 
 
 @dataclass(frozen=True)
@@ -48,17 +48,17 @@ class CatalogPlace:
         return (path.parent if path.is_file() else path).as_uri().rstrip("/") + "/"
 
     def file(self, source_path: str) -> str:
-        """The path for Spark to read. Raises BadData where a local one is not there."""
+        """The path for Spark to read. Raises CatalogMissing where a local one is not there."""
         path = self.local_path
         if path is None:
             return self.uri.rstrip("/").replace("s3://", "s3a://", 1) + (f"/{source_path}" if source_path else "")
         if not path.exists():
-            raise BadData(f"no catalog at {path}: give its folder with --catalog")
+            raise CatalogMissing(f"no catalog at {path}: give its folder with --catalog")
         found = path if path.is_file() or not source_path else path / source_path
         if found.exists():
             return _literal(found)
         if not _is_glob(source_path):
-            raise BadData(f"no file {source_path} in {path}: mend [source] path in the mapping file")
+            raise CatalogMissing(f"no file {source_path} in {path}: mend [source] path in the mapping file")
         return str(Path(_literal(path)) / source_path)
 
 

@@ -23,7 +23,7 @@ from pyspark.sql.types import (
     TimestampNTZType,
 )
 
-from schemas.errors import BadData, MappingInvalid
+from schemas.errors import BadData, CatalogMissing, MappingInvalid
 from schemas.mapping import CatalogMapping, fields_of
 from spark_jobs.catalog.csv_files import CORRUPT, read_csv
 from spark_jobs.catalog.parquet_files import read_parquet
@@ -45,7 +45,8 @@ _WHOLE_IN_A_DOUBLE = 1 << 53
 
 
 def read_source(spark: SparkSession, place: CatalogPlace, mapping: CatalogMapping) -> DataFrame:
-    """The source's rows as text. Raises MappingInvalid where a column is missing, BadData where nothing can be read."""
+    """The source's rows as text. Raises MappingInvalid where a column is missing, CatalogMissing where there
+    is nothing, BadData where it cannot be read."""
     # Else a folder named code=007 stands for the number 7.
     spark.conf.set("spark.sql.sources.partitionColumnTypeInference.enabled", "false")
     try:
@@ -62,7 +63,8 @@ def read_source(spark: SparkSession, place: CatalogPlace, mapping: CatalogMappin
     except (PySparkException, Py4JJavaError) as error:
         explained = explain_failure(error, place)
         if explained is error and isinstance(error, AnalysisException):
-            explained = BadData(f"{place.shown} cannot be read: {first_line(error)}")
+            kind = CatalogMissing if error.getCondition() == "PATH_NOT_FOUND" else BadData
+            explained = kind(f"{place.shown} cannot be read: {first_line(error)}")
         raise explained from error
 
 

@@ -1,7 +1,8 @@
-"""What `shoplens doctor` finds out about the lake. Reads a row or so of each table and writes nothing."""
+"""What `shoplens doctor` finds out about the lake. Reads a row or so of each table, and leaves nothing that it writes."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
@@ -13,6 +14,7 @@ from retrieval.publishing.pointer import read_pointer
 from retrieval.store.objects import ObjectStore
 from schemas.errors import SchemaTooNew, ShopLensError
 from schemas.tables import LAKE_VERSION, PRODUCTS, Table
+from spark_jobs.lake.refusals import plain_refusals
 from spark_jobs.lake.table_care import standing_tables
 from spark_jobs.lake.tables import Lake, Snapshot
 from spark_jobs.running.job import absolute_lake
@@ -20,6 +22,9 @@ from spark_jobs.running.passing_troubles import name_trouble
 from spark_jobs.running.session import open_session
 
 _READ_ERRORS = (PySparkException, Py4JError)
+_TRIAL = "_doctor"
+"""A file in the lake's root, which no table is called."""
+_TRIAL_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,8 @@ class Published:
 
 
 def check_lake(lake: str, store: ObjectStore) -> Iterator[Finding]:
-    """Findings about each table: readable, of no later release, its change feed on, not older than CURRENT covers."""
+    """Findings about the lake, which must be writable where it is there, and each table: readable, of no later release, its
+    change feed on, not older than CURRENT covers."""
     root = absolute_lake(lake)
     spark = open_session("doctor", s3=root.startswith(("s3:", "s3a:")))
     spark.sparkContext.setLogLevel("OFF")  # what cannot be read is a line of ours
@@ -48,8 +54,28 @@ def check_lake(lake: str, store: ObjectStore) -> Iterator[Finding]:
         return
     if PRODUCTS not in tables:
         yield warning("lake", f"{lake} has no products yet", "run ingest_catalog, or name another --lake")
+    if tables:
+        yield check_writes(opened)
     for table in tables:
         yield check_table(opened, table, published)
+
+
+def check_writes(lake: Lake) -> Finding:
+    """Whether jobs could write: what a disk that is full, or a policy for readers, says only to those who try."""
+    jvm: Any = lake.spark._jvm
+    trial = jvm.org.apache.hadoop.fs.Path(lake.root, _TRIAL)
+    try:
+        with plain_refusals(lake.root):
+            files = trial.getFileSystem(lake.spark._jsparkSession.sessionState().newHadoopConf())
+            written = files.create(trial, True)
+            written.write(bytearray(_TRIAL_BYTES))
+            written.close()
+            files.delete(trial, False)
+    except ShopLensError as error:
+        return raised("lake", error)
+    except Py4JError as error:
+        return wrong("lake", f"cannot be written: {_first_line(error)}", "check its permissions and policy")
+    return ok("lake", "can be written")
 
 
 def check_table(lake: Lake, table: Table, published: Published) -> Finding:

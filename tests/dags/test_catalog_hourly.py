@@ -42,11 +42,11 @@ def store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def command_of(dag: DAG, task_id: str) -> list[str]:
-    """The arguments that a task gives to its job, with the DAG's own parameters."""
+def command_of(dag: DAG, task_id: str, **given: str) -> list[str]:
+    """The arguments that a task gives to its job, with the DAG's own parameters, or what its trigger gave."""
     task = dag.task_dict[task_id]
     assert isinstance(task, SparkJobOperator)
-    context: Any = {"dag": dag, "dag_run": RUN, "params": dag.params.dump()}
+    context: Any = {"dag": dag, "dag_run": RUN, "params": {**dag.params.dump(), **given}}
     rendered = task.render_template(task.options, context, jinja_env=dag.get_template_env())
     task = SparkJobOperator(task_id=task_id, job=task.job, runs=task.runs)
     task.options = rendered
@@ -90,6 +90,13 @@ def test_hours_are_caught_up_one_at_a_time(hourly: DAG) -> None:
     assert all(task.execution_timeout is not None for task in hourly.tasks)
 
 
+def test_only_a_catalog_of_the_interval_may_be_late(bag: DagBag, store: Path) -> None:
+    night = bag.dags["catalog_nightly"]
+    assert "--may-be-late" not in command_of(night, "ingest")
+    assert "--may-be-late" in command_of(night, "ingest", catalog="s3://shop/{end:%Y-%m-%d}")
+    assert "--may-be-late" not in command_of(bag.dags["catalog_hourly"], "apply", catalog="/by/hand")
+
+
 @pytest.mark.parametrize(
     ("since", "first"), [("2026-11-21T02:00:00+00:00", "2026-11-21T02:00:00+00:00"), ("", "2026-01-01T02:00:00+00:00")]
 )
@@ -118,6 +125,7 @@ def test_what_the_hour_and_the_night_are_told_fits_the_parsers_of_their_jobs(bag
     seen = parse(commands)
     assert set(seen) == {*RUNS, "apply_changes", "build_index", "evaluate_index", "publish"}
     assert (seen["ingest_catalog"]["catalog"], seen["ingest_catalog"]["mode"]) == ("/changes/2026-01-31T03", "changes")
+    assert seen["ingest_catalog"]["may_be_late"] is True
     assert seen["fetch_images"]["per_host_at_once"] == 8
     assert seen["embed_images"]["model"] == "m"
     assert seen["publish"]["new_lake"] is True

@@ -1,6 +1,7 @@
 """The whole job on small catalogs: what it writes, what it refuses, and what a crash leaves."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -193,6 +194,15 @@ def test_the_command_leaves_a_receipt_for_the_next_job(command: list[str], shop:
     assert older["facts"]["newest"] is False
     first_seen = datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp() * 1e6
     assert {columns["first_seen"] for columns in shop.products().values()} == {first_seen}
+
+
+@pytest.mark.parametrize(("told", "code", "said"), [((), 65, "--catalog"), (("--may-be-late",), 75, "or it is late")])
+def test_a_catalog_that_is_not_there_is_waited_for_where_it_may_be_late(
+    command: list[str], shop: Shop, capsys: pytest.CaptureFixture[str], told: tuple[str, ...], code: int, said: str
+) -> None:
+    shutil.rmtree(shop.folder)
+    assert ingest_catalog.main([*command, "--interval-end", "2026-01-02T00:00:00Z", *told]) == code
+    assert capsys.readouterr().err.splitlines()[-1].endswith(said)
 
 
 def test_an_expected_error_is_one_line_and_its_exit_code(

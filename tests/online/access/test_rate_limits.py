@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from flask.testing import FlaskClient
@@ -201,6 +202,21 @@ def test_threads_lose_no_hit(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         counts = list(pool.map(lambda _: counters.incr("a", 3600), range(400)))
     assert sorted(counts) == list(range(1, 401))
+
+
+def test_no_hit_is_lost_to_threads_that_open_the_counters_at_once(tmp_path: Path) -> None:
+    """One round in fourteen went wrong."""
+    for number in range(100):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        counters, together = HostCounters(folder, busy_timeout_s=60), Barrier(8)
+
+        def hit(_: int, counters: HostCounters = counters, together: Barrier = together) -> int:
+            together.wait()
+            return counters.incr("a", 3600)
+
+        with ThreadPoolExecutor(8) as pool:
+            assert sorted(pool.map(hit, range(8))) == list(range(1, 9))
 
 
 def test_processes_lose_no_hit(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from schemas.errors import BadData, MappingInvalid, Misconfigured, TryAgain
+from schemas.errors import BadData, CatalogMissing, MappingInvalid, Misconfigured, TryAgain
 from spark_jobs.catalog.moments import Mode
 from spark_jobs.catalog.places import CatalogPlace
 from spark_jobs.catalog.sources import RAW, UNREADABLE, read_source
@@ -309,10 +309,12 @@ def test_a_missing_column_names_it_and_those_there_are(spark: SparkSession, tmp_
 
 
 def test_a_catalog_that_is_not_there_says_which_part(spark: SparkSession, tmp_path: Path) -> None:
-    with pytest.raises(BadData, match=r"no catalog at .*nowhere"):
+    with pytest.raises(CatalogMissing, match=r"no catalog at .*nowhere"):
         read_source(spark, CatalogPlace(str(tmp_path / "nowhere")), csv_mapping())
-    with pytest.raises(BadData, match=r"no file catalog\.csv in"):
+    with pytest.raises(CatalogMissing, match=r"no file catalog\.csv in"):
         read_source(spark, CatalogPlace(str(tmp_path)), csv_mapping())
+    with pytest.raises(CatalogMissing, match=r"does not exist"):
+        read_source(spark, CatalogPlace(str(tmp_path)), mapping_of("csv", "parts/*.csv", **COLUMNS))
     (tmp_path / "catalog.csv" / "january").mkdir(parents=True)
     with pytest.raises(BadData, match=r"no file to read in \[source\] path"):
         read_source(spark, CatalogPlace(str(tmp_path)), csv_mapping())

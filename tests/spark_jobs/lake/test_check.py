@@ -9,7 +9,7 @@ from retrieval.store.objects import FolderStore
 from schemas.manifest import Manifest, SearchParameters, build_key
 from schemas.pointer import POINTER_KEY, Pointer, Served
 from schemas.tables import LAKE_VERSION, PRODUCTS
-from spark_jobs.lake.check import Published, check_lake, check_table
+from spark_jobs.lake.check import Published, check_lake, check_table, check_writes
 from spark_jobs.lake.tables import Lake
 
 pytestmark = pytest.mark.full
@@ -54,8 +54,10 @@ def test_a_lake_is_compared_with_what_is_published(lake: Lake, tmp_path: Path) -
     )  # fmt: skip
     store.put(build_key("b"), manifest.to_json())
     findings = list(check_lake(lake.root, store))
-    assert [(finding.check, finding.state) for finding in findings] == [("lake: products", State.WRONG)]
-    assert "version 2, but CURRENT covers 3" in findings[0].says
+    assert [(finding.check, finding.state) for finding in findings] == [
+        ("lake", State.OK), ("lake: products", State.WRONG),
+    ]  # fmt: skip
+    assert "version 2, but CURRENT covers 3" in findings[1].says
     assert exit_code_of(findings) == 78
 
 
@@ -63,6 +65,19 @@ def test_a_lake_made_anew_is_told_by_its_id_whatever_its_version(lake: Lake) -> 
     assert look(lake, Published({PRODUCTS.path: 1}, {}, lake.lake_id()))[0] is State.OK
     state, says = look(lake, Published({PRODUCTS.path: 1}, {}, "the lake before"))
     assert (state, "this is another lake, or it was made anew" in says) == (State.WRONG, True)
+
+
+def test_a_lake_that_takes_no_writes_is_wrong_and_nothing_is_left_of_trying(lake: Lake) -> None:
+    assert check_writes(lake).state is State.OK
+    assert [path.name for path in Path(lake.root).iterdir()] == [PRODUCTS.path]
+    (Path(lake.root) / "_doctor" / "in the way").mkdir(parents=True)
+    found = check_writes(lake)
+    assert (found.state, "cannot be written" in found.says, "\n" in found.says) == (State.WRONG, True, False)
+
+
+def test_a_lake_on_a_full_disk_is_wrong(lake: Lake) -> None:
+    found = check_writes(Lake(lake.spark, "file:///dev/full"))
+    assert found.state is State.WRONG
 
 
 def test_an_empty_folder_has_no_products_yet(spark: SparkSession, tmp_path: Path) -> None:
