@@ -148,7 +148,7 @@ def open_shared_session(context: JobContext, arguments: argparse.Namespace) -> N
     catalog_is_on_s3 = arguments.catalog.startswith(("s3:", "s3a:"))
     open_session(
         f"{context.dag} {context.interval.key}", s3=context.uses_s3 or catalog_is_on_s3,
-        settings={"spark.executorEnv.OMP_NUM_THREADS": "1"},
+        settings={"spark.executorEnv.OMP_NUM_THREADS": "1"}, lake=context.lake,
     )  # fmt: skip
 
 

@@ -91,7 +91,7 @@ def build(context: JobContext, arguments: argparse.Namespace) -> Receipt:
     if not pinned.is_newest and not arguments.build_old:
         return context.receipt(facts={"skipped": OLDER_INTERVAL})
     encode_texts = load_text_encoder(context, pinned)
-    spark = open_session(JOB, s3=context.uses_s3, settings=_SETTINGS)
+    spark = open_session(JOB, s3=context.uses_s3, settings=_SETTINGS, lake=context.lake)
     sources = read_sources(Lake(spark, context.lake), pinned.versions, pinned.model_id)
     photos = product_photos(sources).persist()
     described = describe_rows(index_rows(sources, photos)).persist()

@@ -86,7 +86,8 @@ def embed_images(context: JobContext, arguments: argparse.Namespace) -> Receipt:
     bundle = find_model(context, arguments.model)
     source = ModelSource(context.store.uri, bundle.model_id, arguments.runtime, arguments.cache)
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # one thread a worker, one worker a core
-    spark = open_session(JOB, s3=context.uses_s3, settings={"spark.executorEnv.OMP_NUM_THREADS": "1"})
+    threads = {"spark.executorEnv.OMP_NUM_THREADS": "1"}
+    spark = open_session(JOB, s3=context.uses_s3, settings=threads, lake=context.lake)
     lake, table = Lake(spark, context.lake), embeddings(bundle.model_id)
     sources = read_sources(context, lake)
     # The keys alone decide; the bytes are read for those only.

@@ -47,7 +47,7 @@ def evaluate(context: JobContext, arguments: argparse.Namespace) -> Receipt:
         return context.receipt(facts={"skipped": skipped})
     build_id = str(built.fact("build_id"))
     pinned = read_pins(context)
-    lake = Lake(open_session(JOB, s3=context.uses_s3), context.lake)
+    lake = Lake(open_session(JOB, s3=context.uses_s3, lake=context.lake), context.lake)
     with tempfile.TemporaryDirectory(prefix="shoplens-gate-") as scratch:
         folder = BUILD_FOLDERS.fetch(context.store, build_id, Path(scratch))
         segment = open_build(folder, verify=False)

@@ -58,7 +58,7 @@ class FetchRun:
 def fetch_images(context: JobContext, arguments: argparse.Namespace) -> Receipt:
     run = run_of(context, arguments)
     run.safety.open_scorer()  # a model that cannot be loaded ends the job here, not in a worker
-    spark = open_session(JOB, s3=context.uses_s3)
+    spark = open_session(JOB, s3=context.uses_s3, lake=context.lake)
     lake = Lake(spark, context.lake)
     as_of = moment_of_looks(context)
     staging = Staging(spark, lake.root, run_name(context.dag, context.interval.key, as_of))

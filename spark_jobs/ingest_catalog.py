@@ -189,7 +189,7 @@ def ingest_interval(context: JobContext, arguments: argparse.Namespace) -> Recei
         return note_versions(context)
     place = CatalogPlace(arguments.catalog, os.environ.get("PGUSER"), os.environ.get("PGPASSWORD"))
     mapping = read_mapping(Path(arguments.mapping))
-    spark = open_session(f"{JOB} {context.interval.key}", s3=context.uses_s3 or place.is_on_s3)
+    spark = open_session(f"{JOB} {context.interval.key}", s3=context.uses_s3 or place.is_on_s3, lake=context.lake)
     started = time.monotonic()
     lake = Lake(spark, context.lake)
     try:

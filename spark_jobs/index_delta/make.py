@@ -65,8 +65,9 @@ class DeltaMaker:
     @property
     def lake(self) -> Lake:
         if self._lake is None:
-            self._lake = Lake(open_session(self.context.job, s3=self.context.uses_s3, settings=SETTINGS),
-                              self.context.lake)  # fmt: skip
+            context = self.context
+            spark = open_session(context.job, s3=context.uses_s3, settings=SETTINGS, lake=context.lake)
+            self._lake = Lake(spark, context.lake)
         return self._lake
 
     def make(self, served: Served, pointer: Pointer, shown_at: Versions | None = None) -> str | None:
