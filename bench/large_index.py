@@ -25,6 +25,7 @@ from bench.large_catalog import BLOCK_ROWS, INTERVAL_END, Block, LargeCatalog, m
 from bench.lifted_model import write_lifted_bundle
 from bench.real_vectors import CACHE
 from bench.report import Figure, print_figures
+from online.snapshots.cache_folder import LOCK_FILE
 from retrieval.encoders.bundles import read_bundle, upload_bundle
 from retrieval.publishing.publish import publish
 from retrieval.store.objects import open_store
@@ -172,6 +173,7 @@ def _publish(target: LargeIndex, manifest: Manifest) -> None:
     upload_bundle(open_store(str(target.store)), target.home / "model")
     builds = target.cache / "builds"
     builds.mkdir(parents=True, exist_ok=True)
+    (target.cache / LOCK_FILE).touch()  # else a searcher takes it for a folder of somebody else's
     link = builds / manifest.build_id
     if not link.exists():
         link.symlink_to((target.store / "builds" / manifest.build_id).absolute())

@@ -16,10 +16,12 @@ from pyspark.sql import DataFrame
 
 from retrieval.encoders.bundles import default_cache_folder, fetch_bundle, read_bundle
 from retrieval.encoders.onnx import OnnxEncoder
+from retrieval.folders.files import check_file
 from retrieval.folders.kinds import BUILD_FOLDERS
+from retrieval.items.table import map_items
 from retrieval.publishing.coverage import EMBEDDINGS
 from schemas.errors import Corrupt, EncoderMismatch
-from schemas.manifest import INDEX_FILE, Manifest, build_key
+from schemas.manifest import INDEX_FILE, ITEMS_FILE, Manifest, build_key
 from schemas.receipts import Receipt
 from schemas.tables import IMAGE_FETCHES, IMAGES, PRODUCT_IMAGES, PRODUCTS
 from spark_jobs.index_build.assemble import EncodeTexts, Lineage, fill_folder, finish_build, make_parameters
@@ -36,8 +38,9 @@ from spark_jobs.index_build.source_rows import (
     read_sources,
     vectors_of,
 )
-from spark_jobs.index_build.thumbnails import write_thumbnails
+from spark_jobs.index_build.thumbnails import has_thumbnails, write_thumbnails
 from spark_jobs.lake.tables import Lake
+from spark_jobs.running.earlier_run import earlier_receipt, shows_the_same
 from spark_jobs.running.job import JobContext, above_zero, job_parser, run_job, share_of_one
 from spark_jobs.running.session import open_session
 
@@ -91,16 +94,14 @@ def build(context: JobContext, arguments: argparse.Namespace) -> Receipt:
     if not pinned.is_newest and not arguments.build_old:
         return context.receipt(facts={"skipped": OLDER_INTERVAL})
     encode_texts = load_text_encoder(context, pinned)
+    if same := same_as_before(context, arguments, pinned, has_text=encode_texts is not None):
+        return same
     spark = open_session(JOB, s3=context.uses_s3, settings=_SETTINGS, lake=context.lake)
     sources = read_sources(Lake(spark, context.lake), pinned.versions, pinned.model_id)
     photos = product_photos(sources).persist()
     described = describe_rows(index_rows(sources, photos)).persist()
     rows, digest = digest_rows(described)
-    parameters = make_parameters(
-        rows, dimension_of(described), kind=arguments.kind, nlist=arguments.nlist, model_id=pinned.model_id,
-        fingerprint=pinned.fingerprint, recall_goal=arguments.recall_goal, seed=arguments.seed,
-        has_text=encode_texts is not None,
-    )  # fmt: skip
+    parameters = parameters_for(rows, dimension_of(described), arguments, pinned, has_text=encode_texts is not None)
     written, kept = write_thumbnails(photos, sources.images, context.store)
     build_id = parameters.build_id(digest)
     standing = find_whole_build(context, build_id)
@@ -111,16 +112,68 @@ def build(context: JobContext, arguments: argparse.Namespace) -> Receipt:
     }  # fmt: skip
     counts["products_without_photo"] = counts["products_live"] - manifest.products
     counts["photos_without_vector"] = counts["photos"] - manifest.rows
+    return receipt_of(context, manifest, pinned, counts, reused=standing is not None)
+
+
+def receipt_of(
+    context: JobContext, manifest: Manifest, pinned: Pinned, counts: dict[str, int], *, reused: bool,
+    same_as_before: bool = False,
+) -> Receipt:  # fmt: skip
     return context.receipt(
         counts=counts,
         table_versions=pinned.versions,
-        files={"manifest": build_key(build_id)},
+        files={"manifest": build_key(manifest.build_id)},
         figures=figures_of(manifest),
         facts={
-            "build_id": build_id, "reused": standing is not None, "index_kind": manifest.index_kind,
-            "factory": manifest.factory, "model_id": pinned.model_id, "fingerprint": pinned.fingerprint,
-            "lake_id": pinned.lake_id,
+            "build_id": manifest.build_id, "reused": reused, "same_as_before": same_as_before,
+            "index_kind": manifest.index_kind, "factory": manifest.factory, "model_id": pinned.model_id,
+            "fingerprint": pinned.fingerprint, "lake_id": pinned.lake_id,
         },
+    )  # fmt: skip
+
+
+def same_as_before(
+    context: JobContext, arguments: argparse.Namespace, pinned: Pinned, *, has_text: bool
+) -> Receipt | None:
+    """Where the run before built from the same tables with the same parameters, its build with its counts: no Spark.
+
+    None where it did not, or where the build or one of its thumbnails is gone: then all is looked at.
+    """
+    earlier = earlier_receipt(context, JOB)
+    if earlier is None or not shows_the_same(context, earlier, earlier.table_versions, pinned.versions):
+        return None
+    manifest = find_whole_build(context, str(earlier.facts.get("build_id")))
+    if manifest is None:
+        return None
+    wanted = parameters_for(manifest.rows, manifest.dimension, arguments, pinned, has_text=has_text)
+    if manifest.parameters != wanted.in_manifest:
+        return None
+    try:
+        contents = photos_of(context, manifest)
+    except Corrupt as error:
+        log.warning("%s", error)
+        return None
+    if not has_thumbnails(contents, context.store):
+        return None
+    counts = earlier.counts | {"thumbnails_written": 0, "thumbnails_kept": len(contents)}
+    return receipt_of(context, manifest, pinned, counts, reused=True, same_as_before=True)
+
+
+def photos_of(context: JobContext, manifest: Manifest) -> set[str]:
+    """The photos of a build that is in the store. Raises Corrupt."""
+    with tempfile.TemporaryDirectory(prefix="shoplens-items-") as scratch:
+        path = Path(scratch) / ITEMS_FILE
+        context.store.download(build_key(manifest.build_id, ITEMS_FILE), path)
+        check_file(path, manifest.files[ITEMS_FILE])
+        return set(map_items(path).column("image_id").unique().to_pylist())
+
+
+def parameters_for(
+    rows: int, dimension: int, arguments: argparse.Namespace, pinned: Pinned, *, has_text: bool
+) -> BuildParameters:
+    return make_parameters(
+        rows, dimension, kind=arguments.kind, nlist=arguments.nlist, model_id=pinned.model_id,
+        fingerprint=pinned.fingerprint, recall_goal=arguments.recall_goal, seed=arguments.seed, has_text=has_text,
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,7 @@ from schemas.tables import IMAGE_FETCHES, IMAGES, PRODUCT_IMAGES, PRODUCTS, Tabl
 from spark_jobs.embedding.photo_batches import ENCODED_DDL, EncodePhotos, ModelSource
 from spark_jobs.lake.few_photos import take_photos
 from spark_jobs.lake.tables import Lake, retry_conflicts
+from spark_jobs.running.earlier_run import earlier_receipt, shows_the_same
 from spark_jobs.running.job import JobContext, job_parser, run_job
 from spark_jobs.running.session import broadcast_few, hold_rows, open_session
 from spark_jobs.running.worker_errors import worker_errors
@@ -89,12 +90,14 @@ def embed_images(context: JobContext, arguments: argparse.Namespace) -> Receipt:
     threads = {"spark.executorEnv.OMP_NUM_THREADS": "1"}
     spark = open_session(JOB, s3=context.uses_s3, settings=threads, lake=context.lake)
     lake, table = Lake(spark, context.lake), embeddings(bundle.model_id)
-    sources = read_sources(context, lake)
-    # The keys alone decide; the bytes are read for those only.
-    pending = hold_rows(pending_photos(sources, lake.read(table)))
-    count = pending.count()
-    counts, seconds = {"embedded": 0, "skipped": 0}, 0.0
+    pinned = pinned_versions(context)
+    counts, seconds, count = {"embedded": 0, "skipped": 0}, 0.0, 0
     runtimes: list[str] = []
+    if not has_all_vectors(context, pinned, {table.path: lake.version(table)}, bundle):
+        sources = read_sources(lake, pinned)
+        # The keys alone decide; the bytes are read for those only.
+        pending = hold_rows(pending_photos(sources, lake.read(table)))
+        count = pending.count()
     if count:
         partitions = partitions_for(count, spark.sparkContext.defaultParallelism)
         photos = take_photos(sources.images, pending, count)
@@ -104,7 +107,10 @@ def embed_images(context: JobContext, arguments: argparse.Namespace) -> Receipt:
             counts, runtimes = record_vectors(lake, table, encoded)
         seconds = time.monotonic() - started
         encoded.unpersist()
-    facts = {"model_id": bundle.model_id, "fingerprint": bundle.fingerprint, "runtime": ", ".join(runtimes) or None}
+    facts = {
+        "model_id": bundle.model_id, "fingerprint": bundle.fingerprint, "runtime": ", ".join(runtimes) or None,
+        "read": pinned, "lake_id": lake.lake_id(),
+    }  # fmt: skip
     return context.receipt(
         counts=counts, facts=facts, table_versions={table.path: lake.version(table)},
         figures={"embed_seconds": round(seconds, 3)},
@@ -156,14 +162,34 @@ def plainly_unloadable(fix: str) -> Iterator[None]:
         raise ModelUnavailable(f"the model cannot be loaded, {error}: {fix}") from error
 
 
-def read_sources(context: JobContext, lake: Lake) -> Sources:
-    """At the versions that the run's earlier jobs left; the newest where the job runs by itself."""
+def pinned_versions(context: JobContext) -> dict[str, int]:
+    """Those that the run's earlier jobs left, by table path; none where the job runs by itself."""
     pinned: dict[str, int] = {}
     for job in SOURCE_JOBS:
         try:
             pinned |= context.receipt_of(job).table_versions
         except MissingReceipt:
             log.info("no receipt of %s: reading the newest versions of its tables", job)
+    return pinned
+
+
+def has_all_vectors(context: JobContext, pinned: Mapping[str, int], held: Mapping[str, int], bundle: Bundle) -> bool:
+    """Whether the run before left a vector for every photo that is shown now: it found the same, and skipped none.
+
+    `held`: the version at which the model's vectors stand, by table path.
+    """
+    earlier = earlier_receipt(context, JOB)
+    return (
+        earlier is not None
+        and earlier.facts.get("fingerprint") == bundle.fingerprint
+        and earlier.counts.get("skipped") == 0
+        and earlier.table_versions == held
+        and shows_the_same(context, earlier, earlier.facts.get("read", {}), pinned)
+    )
+
+
+def read_sources(lake: Lake, pinned: Mapping[str, int]) -> Sources:
+    """At the pinned versions; the newest where there are none."""
     products, product_images, fetches, images = (
         lake.read(table, pinned.get(table.path)) for table in (PRODUCTS, PRODUCT_IMAGES, IMAGE_FETCHES, IMAGES)
     )

@@ -10,12 +10,13 @@ after everything was recorded.
 import argparse
 import ipaddress
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from schemas.errors import Misconfigured, MissingReceipt, TooManyBadRows
@@ -25,20 +26,23 @@ from schemas.receipts import Receipt
 from schemas.tables import IMAGE_FETCHES, IMAGES, PRODUCT_IMAGES, PRODUCTS
 from spark_jobs.catalog.moments import AFTER_END_US, Mode
 from spark_jobs.fetch.lanes import Division
-from spark_jobs.fetch.outcomes import PREVIOUS_FIELDS
+from spark_jobs.fetch.ledger import GAVE_UP
 from spark_jobs.fetch.partition import FetchPartition
 from spark_jobs.fetch.photo_checks import ACCEPTED, PhotoRules
 from spark_jobs.fetch.photo_rows import SetRules, checked_photos, decide_photos, shown_photos
+from spark_jobs.fetch.records import record_ledger, record_photos
 from spark_jobs.fetch.safety import NONE, SafetyCheck
 from spark_jobs.fetch.settings import FetchSettings
 from spark_jobs.fetch.staging import Staging, run_name
 from spark_jobs.fetch.work import known_links, live_links, select_orders, select_redriven_orders
-from spark_jobs.lake.tables import Lake, retry_conflicts
+from spark_jobs.lake.tables import Lake
+from spark_jobs.running.earlier_run import SHOWN_SINCE, earlier_receipt
 from spark_jobs.running.job import JobContext, above_zero, job_parser, run_job, share_of_one
 from spark_jobs.running.session import broadcast_few, hold_rows, open_session
 
 JOB = "fetch_images"
 INGEST_JOB = "ingest_catalog"
+_READ = (PRODUCTS, PRODUCT_IMAGES, IMAGE_FETCHES, IMAGES)
 _OUTCOMES = ("fetched", "unchanged", "failed", "gave_up")
 
 
@@ -55,6 +59,14 @@ class FetchRun:
     partitions: int | None
 
 
+@dataclass(frozen=True)
+class Judged:
+    """What the whole set of photos says. `count_reasons`: of the links without a usable one, by reason."""
+
+    counts: dict[str, int]
+    count_reasons: Callable[[], dict[str, int]]
+
+
 def fetch_images(context: JobContext, arguments: argparse.Namespace) -> Receipt:
     run = run_of(context, arguments)
     run.safety.open_scorer()  # a model that cannot be loaded ends the job here, not in a worker
@@ -62,30 +74,70 @@ def fetch_images(context: JobContext, arguments: argparse.Namespace) -> Receipt:
     lake = Lake(spark, context.lake)
     as_of = moment_of_looks(context)
     staging = Staging(spark, lake.root, run_name(context.dag, context.interval.key, as_of))
+    before = {table.path: lake.version(table) for table in _READ}
     ledger, photos = lake.read(IMAGE_FETCHES), lake.read(IMAGES).drop("stored")
     # Checkpointed, not cached: Spark computes what it cached of a table anew when the table is written.
     known = hold_rows(known_links(live_links(lake.read(PRODUCTS), lake.read(PRODUCT_IMAGES)), ledger))
     try:
         outcomes = look_at_links(staging, known, ledger, photos, run, as_of)
         counts, came = _counts(outcomes)
-        shown = hold_rows(shown_photos(known, outcomes, counts["looked_at"]), eager=False)
-        replaces = bool(run.redrive_reasons)
-        checked = checked_photos(outcomes) if outcomes is not None and came else None
-        decided = hold_rows(decide_photos(photos, checked, came, shown, run.set_rules, replaces=replaces), eager=False)
-        changes, usable = _tally(decided)
-        counts |= record_photos(lake, outcomes, decided, changes, replaces=replaces)
+        # Asked only where no photo came: else others are shown for certain, and the ledger is a pass more.
+        same = outcomes is None or (not came and shows_as_before(outcomes, ledger, counts["looked_at"]))
+        judged = judged_before(context, lake, before, run) if same else None
+        judged = judged or judge_photos(lake, known, outcomes, photos, counts["looked_at"], came, run)
         if outcomes is not None:
             record_ledger(lake, outcomes)
-        links = shown.select("url").distinct().count()
-        counts |= {"links": links, "links_without_photo": links - usable}
+        counts |= judged.counts
     finally:
         staging.remove()
     bad, total = counts["links_without_photo"], counts["links"]
     if bad > run.bad_share_max * total:
         where = f"{lake.path(IMAGE_FETCHES)} and {lake.path(IMAGES)} (or allow them with --max-bad-share)"
-        raise TooManyBadRows(bad, total, run.bad_share_max, where, _count_reasons(lake, shown, decided))
-    versions = {table.path: lake.version(table) for table in (IMAGE_FETCHES, IMAGES)}
-    return context.receipt(counts=counts, table_versions=versions)
+        raise TooManyBadRows(bad, total, run.bad_share_max, where, judged.count_reasons())
+    after = {table.path: lake.version(table) for table in (IMAGE_FETCHES, IMAGES)}
+    is_ours = after[IMAGE_FETCHES.path] == before[IMAGE_FETCHES.path] + (outcomes is not None)
+    since = before[IMAGE_FETCHES.path] if same and is_ours else after[IMAGE_FETCHES.path]
+    return context.receipt(
+        counts=counts, table_versions=after,
+        facts={SHOWN_SINCE: since, "read": before, "set_rules": asdict(run.set_rules), "lake_id": lake.lake_id()},
+    )  # fmt: skip
+
+
+def judge_photos(
+    lake: Lake,
+    known: DataFrame,
+    outcomes: DataFrame | None,
+    photos: DataFrame,
+    looked_at: int,
+    came: int,
+    run: FetchRun,
+) -> Judged:
+    """Judge all photos that live links show as a set, and bring `images` up to date."""
+    shown = hold_rows(shown_photos(known, outcomes, looked_at), eager=False)
+    replaces = bool(run.redrive_reasons)
+    checked = checked_photos(outcomes) if outcomes is not None and came else None
+    decided = hold_rows(decide_photos(photos, checked, came, shown, run.set_rules, replaces=replaces), eager=False)
+    changes, usable = _tally(decided)
+    counts = record_photos(lake, outcomes, decided, changes, replaces=replaces)
+    links = shown.select("url").distinct().count()
+    counts |= {"links": links, "links_without_photo": links - usable}
+    return Judged(counts, partial(_count_reasons, lake, shown, decided))
+
+
+def judged_before(context: JobContext, lake: Lake, versions: Mapping[str, int], run: FetchRun) -> Judged | None:
+    """What the run before found, where it judged the same photos of the same links by the same rules; else None.
+
+    `versions`: those of the tables at the start of this run, after which every link still shows what it showed.
+    """
+    earlier = earlier_receipt(context, JOB)
+    if earlier is None or run.redrive_reasons or earlier.facts.get("lake_id") != lake.lake_id():
+        return None
+    left = {**earlier.facts.get("read", {}), **earlier.table_versions}
+    counts = {name: earlier.counts.get(name, 0) for name in ("links", "links_without_photo")}
+    allowed = counts["links_without_photo"] <= run.bad_share_max * counts["links"]
+    if left != versions or earlier.facts.get("set_rules") != asdict(run.set_rules) or not allowed:
+        return None
+    return Judged({"photos_new": 0, "photos_checked_again": 0, "verdicts_moved": 0, **counts}, dict)
 
 
 def moment_of_looks(context: JobContext) -> datetime:
@@ -120,58 +172,12 @@ def look_at_links(
     return staging.fetch(orders, division, FetchPartition(run.settings, run.photo_rules, division, as_of, run.safety))
 
 
-def record_photos(
-    lake: Lake, outcomes: DataFrame | None, decided: DataFrame, changes: Mapping[str, int], *, replaces: bool
-) -> dict[str, int]:
-    """Bring `images` up to date in at most two commits: new photos with their bytes, then old ones whose verdict moved."""
-    new, again, moved = (changes.get(change, 0) for change in ("insert", "replace", "update"))
-    if outcomes is not None and (new or again):
-        taken = broadcast_few(decided.where(F.col("change").isin("insert", "replace")), new + again)
-        _merge_new_photos(lake, _photo_rows(outcomes, taken), replaces=replaces)
-    if moved:
-        _merge_verdicts(lake, decided.where(F.col("change") == "update"))
-    return {"photos_new": new, "photos_checked_again": again, "verdicts_moved": moved}
-
-
-def _photo_rows(outcomes: DataFrame, taken: DataFrame) -> DataFrame:
-    """Rows of `images`: what a worker found, with what the whole set says."""
-    found = outcomes.drop("content_sha256", "verdict", "reason", "phash")
-    return found.join(taken, "url").select(*IMAGES.column_names)
-
-
-def _merge_new_photos(lake: Lake, rows: DataFrame, *, replaces: bool) -> None:
-    def write() -> None:
-        merge = lake.ensure(IMAGES).alias("held").merge(rows.alias("new"), "held.content_sha256 = new.content_sha256")
-        if replaces:
-            merge = merge.whenMatchedUpdateAll()
-        merge.whenNotMatchedInsertAll().execute()
-
-    retry_conflicts(write)
-
-
-def _merge_verdicts(lake: Lake, moved: DataFrame) -> None:
-    columns = ("verdict", "reason", "near_duplicate_of")
-
-    def write() -> None:
-        lake.ensure(IMAGES).alias("held").merge(
-            moved.alias("new"), "held.content_sha256 = new.content_sha256"
-        ).whenMatchedUpdate(set={name: f"new.{name}" for name in columns}).execute()
-
-    retry_conflicts(write)
-
-
-def record_ledger(lake: Lake, outcomes: DataFrame) -> None:
-    """Every link that was looked at gets its row; the recorded time never goes back."""
-    rows = outcomes.select(*IMAGE_FETCHES.column_names)
-    columns: dict[str, str | Column] = {name: f"new.{name}" for name, _ in PREVIOUS_FIELDS}
-    columns["fetched_as_of"] = "greatest(held.fetched_as_of, new.fetched_as_of)"
-
-    def write() -> None:
-        lake.ensure(IMAGE_FETCHES).alias("held").merge(rows.alias("new"), "held.url = new.url").whenMatchedUpdate(
-            set=columns
-        ).whenNotMatchedInsertAll().execute()
-
-    retry_conflicts(write)
+def shows_as_before(outcomes: DataFrame, ledger: DataFrame, looked_at: int) -> bool:
+    """Whether every link that was looked at shows the photo that it showed, or none as before."""
+    shown = F.when(F.col("status") != GAVE_UP, F.col("content_sha256"))
+    after = broadcast_few(outcomes.select("url", shown.alias("after")), looked_at)
+    both = ledger.select("url", shown.alias("before")).join(after, "url")
+    return both.where(F.col("before").eqNullSafe(F.col("after"))).count() == looked_at
 
 
 def _counts(outcomes: DataFrame | None) -> tuple[dict[str, int], int]:

@@ -1,6 +1,7 @@
 """Which intervals a lake has taken, and where a new one stands among them."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
 from typing import NamedTuple
@@ -34,7 +35,7 @@ class Applied:
 
     @property
     def end_us(self) -> int:
-        return int(self.interval.end.timestamp()) * MICROSECONDS
+        return end_us(self.interval.end)
 
     @property
     def start_us(self) -> int:
@@ -43,6 +44,11 @@ class Applied:
     @property
     def moment_us(self) -> int:
         return moment_us(self.end_us, self.mode)
+
+
+def end_us(end: datetime) -> int:
+    """Microseconds since 1970 of an interval's end."""
+    return int(end.timestamp()) * MICROSECONDS
 
 
 def moment_us(end_us: int, mode: Mode) -> int:

@@ -9,8 +9,9 @@ from delta.tables import DeltaTable
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from schemas.intervals import parse_time
 from schemas.tables import CATALOG_INTERVALS, CATALOG_QUARANTINE, PRODUCT_IMAGES, PRODUCT_MENTIONS, PRODUCTS, Table
-from spark_jobs.catalog.moments import Applied, Recorded
+from spark_jobs.catalog.moments import Applied, Mode, Recorded, end_us
 from spark_jobs.catalog.settlement import KNOWN_COLUMNS, WRITES, Action
 from spark_jobs.lake.refusals import plain_refusals
 from spark_jobs.lake.tables import Lake, retry_conflicts
@@ -19,17 +20,12 @@ from spark_jobs.running.session import hold_rows
 IMAGE_ID_HEX_DIGITS = 16
 
 
-def write_quarantine(lake: Lake, sifted: DataFrame, applied: Applied, rows_bad: int) -> None:
-    """Make this interval's rows in `catalog_quarantine` those of this run."""
-    end = F.timestamp_micros(F.lit(applied.end_us))
-    before = lake.read(CATALOG_QUARANTINE).where((F.col("interval_end") == end) & (F.col("mode") == str(applied.mode)))
-    is_first = lake.version(CATALOG_QUARANTINE) == 0 or before.isEmpty()
-    if is_first and not rows_bad:
-        return
-    now = (
+def rejected(sifted: DataFrame, applied: Applied) -> DataFrame:
+    """The bad rows of SIFTED_COLUMNS as rows of `catalog_quarantine`."""
+    return (
         sifted.where(F.size("faults") > 0)
         .select(
-            end.alias("interval_end"),
+            _moment(applied.end_us).alias("interval_end"),
             F.lit(str(applied.mode)).alias("mode"),
             "row_hash",
             F.inline("faults"),
@@ -39,6 +35,20 @@ def write_quarantine(lake: Lake, sifted: DataFrame, applied: Applied, rows_bad: 
         .dropDuplicates(["row_hash", "reason", "field"])
         .select(*CATALOG_QUARANTINE.column_names)
     )
+
+
+def rejected_before(lake: Lake, interval_end: str, applied: Applied) -> DataFrame:
+    """The rows of an earlier interval of the same mode, its end as in keys, as those of this one."""
+    before = lake.read(CATALOG_QUARANTINE).where(_is_of(end_us(parse_time(interval_end)), applied.mode))
+    return before.withColumn("interval_end", _moment(applied.end_us))
+
+
+def write_quarantine(lake: Lake, now: DataFrame, applied: Applied, rows_bad: int) -> None:
+    """Make this interval's rows in `catalog_quarantine` those of this run."""
+    before = lake.read(CATALOG_QUARANTINE).where(_is_of(applied.end_us, applied.mode))
+    is_first = lake.version(CATALOG_QUARANTINE) == 0 or before.isEmpty()
+    if is_first and not rows_bad:
+        return
     if is_first:
         _append(lake, CATALOG_QUARANTINE, now)
     else:
@@ -103,6 +113,14 @@ def write_interval(lake: Lake, record: Recorded, start_us: int, *, is_new: bool)
         return
     intervals = lake.ensure(CATALOG_INTERVALS).alias("before").merge(now.alias("now"), _same_key(CATALOG_INTERVALS))
     retry_conflicts(intervals.whenMatchedUpdateAll().execute)
+
+
+def _moment(us: int) -> Column:
+    return F.timestamp_micros(F.lit(us))
+
+
+def _is_of(interval_end_us: int, mode: Mode) -> Column:
+    return (F.col("interval_end") == _moment(interval_end_us)) & (F.col("mode") == str(mode))
 
 
 def _append(lake: Lake, table: Table, rows: DataFrame) -> None:

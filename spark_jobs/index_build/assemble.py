@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from spark_jobs.index_build.calibration import calibrate
 from spark_jobs.index_build.coarse import assign_lists, train_centroids
 from spark_jobs.index_build.golden import write_golden
 from spark_jobs.index_build.merge import merge_shards
-from spark_jobs.index_build.parameters import BUILDER_VERSION, BuildParameters, choose_kind, choose_nlist
+from spark_jobs.index_build.parameters import BuildParameters, choose_kind, choose_nlist
 from spark_jobs.index_build.queries import photo_slices, text_slice, words_to_ask
 from spark_jobs.index_build.rows import as_stored, content_digest, in_sample, row_digests
 from spark_jobs.index_build.shards import ShardRows, write_shard
@@ -158,5 +158,5 @@ def _draft_manifest(folder: Path, parameters: BuildParameters, lineage: Lineage)
         photo_search=SearchParameters(), text_search=SearchParameters(),
         source_versions=lineage.source_versions, interval_end=lineage.interval_end,
         files={name: describe_file(folder / name) for name in names},
-        runtimes=lineage.runtimes, parameters={**asdict(parameters), "builder": BUILDER_VERSION},
+        runtimes=lineage.runtimes, parameters=parameters.in_manifest,
     )  # fmt: skip

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from schemas.errors import Misconfigured
 
@@ -49,9 +50,14 @@ class BuildParameters:
         """How many rows the coarse quantizer is trained on."""
         return self.nlist * 64
 
+    @property
+    def in_manifest(self) -> dict[str, Any]:
+        """As a build's manifest has them."""
+        return {**asdict(self), "builder": BUILDER_VERSION}
+
     def build_id(self, content_digest: str) -> str:
         """Twenty hexadecimal digits that name these rows with these parameters."""
-        text = json.dumps({"content": content_digest, "builder": BUILDER_VERSION, **asdict(self)}, sort_keys=True)
+        text = json.dumps({"content": content_digest, **self.in_manifest}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 

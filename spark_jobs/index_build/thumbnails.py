@@ -1,6 +1,7 @@
 """The photos for tiles: small JPEGs under images/, named by content, written once each by the executors."""
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
@@ -12,6 +13,7 @@ from schemas.manifest import thumbnail_key
 from spark_jobs.lake.few_photos import take_photos
 
 _PARTITIONS_MAX = 64
+_LISTED_AT_ONCE = 8
 _ASKED_FOR_MAX = 8_192
 """Up to so many are asked for one by one, some 32 a folder: to list what a shop of millions has takes longer."""
 
@@ -42,6 +44,20 @@ def write_thumbnails(image_ids: DataFrame, images: DataFrame, store: ObjectStore
         return 0, total
     finally:
         absent.unpersist()
+
+
+def has_thumbnails(contents: Iterable[str], store: ObjectStore) -> bool:
+    """Whether the store has the thumbnail of every photo, without Spark: whole folders are listed, some at once."""
+    folders: dict[str, set[str]] = {}
+    for content in contents:
+        folders.setdefault(content[:2], set()).add(content)
+
+    def is_whole(digits: str) -> bool:
+        is_absent = _not_listed(store)
+        return not any(map(is_absent, folders[digits]))
+
+    with ThreadPoolExecutor(_LISTED_AT_ONCE) as pool:
+        return all(pool.map(is_whole, folders))
 
 
 def _partitions(rows: DataFrame) -> int:

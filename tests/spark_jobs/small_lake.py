@@ -15,6 +15,7 @@ from retrieval.store.objects import FolderStore
 from schemas.receipts import Receipt, receipt_key
 from schemas.tables import IMAGE_FETCHES, IMAGES, PRODUCT_IMAGES, PRODUCTS, Table, embeddings
 from spark_jobs.lake.tables import Lake
+from spark_jobs.running.earlier_run import SHOWN_SINCE
 from tests.spark_jobs.index_build.small_rows import small_rows
 
 MODEL_ID = "tests-000000000000"
@@ -54,20 +55,23 @@ class SmallLake:
             self._overwrite(table, list(self._content(table)))
             self.versions[table.path] = self.lake.version(table)
 
-    def write_receipts(self, day: datetime = DAY, *, newest: bool = True) -> None:
+    def write_receipts(self, day: datetime = DAY, *, newest: bool = True, shown_since: int | None = None) -> None:
+        """`shown_since`: the version of the ledger since which no link shows another photo, where a fetch says so."""
         facts: dict[str, dict[str, Any]] = {
-            "ingest_catalog": {"newest": newest},
-            "fetch_images": {},
+            "ingest_catalog": {"newest": newest, "lake_id": self.lake.lake_id()},
+            "fetch_images": {} if shown_since is None else {SHOWN_SINCE: shown_since},
             "embed_images": {"model_id": MODEL_ID, "fingerprint": FINGERPRINT, "runtime": "tests-fp32"},
         }
         for job, fact in facts.items():
             receipt = Receipt(DAG, job, "", interval_key(day), table_versions=self.versions, facts=fact)
             self.store.put(receipt_key(DAG, interval_key(day), job), receipt.to_json())
 
-    def arguments(self, day: datetime = DAY, *more: str) -> list[str]:
+    def arguments(self, day: datetime = DAY, *more: str, after: datetime | None = None) -> list[str]:
+        """For the interval that ends on a day; `after` another one, where it begins there."""
+        start = after or day.replace(hour=1)
         return [
             "--lake", self.lake.root, "--store", str(self.store.root), "--dag", DAG,
-            "--interval-start", day.replace(hour=1).isoformat(), "--interval-end", day.isoformat(), *more,
+            "--interval-start", start.isoformat(), "--interval-end", day.isoformat(), *more,
         ]  # fmt: skip
 
     def receipt(self, job: str, day: datetime = DAY) -> Receipt:

@@ -1,3 +1,4 @@
+from datetime import timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -6,7 +7,7 @@ from pyspark.sql import SparkSession
 
 from retrieval.folders.kinds import BUILD_FOLDERS
 from retrieval.search.segments import Segment, open_build
-from schemas.manifest import thumbnail_key
+from schemas.manifest import INDEX_FILE, ITEMS_FILE, build_key, thumbnail_key
 from schemas.tables import IMAGE_FETCHES, IMAGES, PRODUCTS
 from spark_jobs import build_index
 from spark_jobs.index_build import distributed
@@ -79,6 +80,68 @@ def test_the_same_rows_are_not_built_again(shop: SmallLake) -> None:
     assert second.facts["build_id"] == first.facts["build_id"]
     assert (first.facts["reused"], second.facts["reused"]) == (False, True)
     assert (second.counts["thumbnails_written"], second.counts["thumbnails_kept"]) == (0, 60)
+
+
+NIGHT_AFTER = DAY + timedelta(days=1)
+
+
+@pytest.fixture
+def built(shop: SmallLake) -> SmallLake:
+    """A shop on the night after a build: links were looked at, and show what they showed."""
+    assert build_index.main(shop.arguments()) == 0
+    ledger = shop.versions[IMAGE_FETCHES.path]
+    shop.write(IMAGE_FETCHES)
+    assert shop.versions[IMAGE_FETCHES.path] > ledger
+    shop.write_receipts(NIGHT_AFTER, shown_since=ledger)
+    return shop
+
+
+def test_a_night_that_finds_the_same_as_the_one_before_keeps_its_build_without_spark(
+    built: SmallLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_spark(*_: object, **__: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(build_index, "open_session", no_spark)
+    assert build_index.main(built.arguments(NIGHT_AFTER, after=DAY)) == 0
+    first, second = built.receipt("build_index"), built.receipt("build_index", NIGHT_AFTER)
+    assert second.facts == {**first.facts, "reused": True, "same_as_before": True}
+    assert second.counts == {**first.counts, "thumbnails_written": 0, "thumbnails_kept": 60}
+    assert second.table_versions == built.versions
+
+
+@pytest.mark.parametrize("lost", ["thumbnail", "index", "items"])
+def test_what_is_lost_of_a_build_that_would_be_kept_is_looked_for_and_made_again(built: SmallLake, lost: str) -> None:
+    build_id = built.receipt("build_index").facts["build_id"]
+    name = {"thumbnail": thumbnail_key(built.rows[7]["image_id"]), "index": build_key(build_id, INDEX_FILE)}.get(lost)
+    if name:
+        built.store.delete(name)
+    else:  # a flipped bit in what says which photos there are: the gate will say so
+        path = built.store.root / build_key(build_id, ITEMS_FILE)
+        path.write_bytes(path.read_bytes()[:-1] + b"!")
+    assert build_index.main(built.arguments(NIGHT_AFTER, after=DAY)) == 0
+    second = built.receipt("build_index", NIGHT_AFTER)
+    assert (second.facts["same_as_before"], second.facts["build_id"]) == (False, build_id)
+    assert second.counts["thumbnails_written"] == (1 if lost == "thumbnail" else 0)
+    if name:
+        assert built.store.size(name)
+
+
+@pytest.mark.parametrize("more", [("--recall-goal", "0.9"), ("--kind", "ivf_fp16", "--nlist", "2"), ("--seed", "2")])
+def test_other_parameters_make_another_build_of_the_same_rows(built: SmallLake, more: tuple[str, ...]) -> None:
+    assert build_index.main(built.arguments(NIGHT_AFTER, *more, after=DAY)) == 0
+    second = built.receipt("build_index", NIGHT_AFTER)
+    assert second.facts["same_as_before"] is False
+    assert second.facts["build_id"] != built.receipt("build_index").facts["build_id"]
+
+
+def test_a_night_whose_links_show_other_photos_builds_anew(built: SmallLake) -> None:
+    built.rows[0]["status"] = "gave_up"
+    built.write(IMAGE_FETCHES)
+    built.write_receipts(NIGHT_AFTER, shown_since=built.versions[IMAGE_FETCHES.path])
+    assert build_index.main(built.arguments(NIGHT_AFTER, after=DAY)) == 0
+    second = built.receipt("build_index", NIGHT_AFTER)
+    assert (second.facts["same_as_before"], second.counts["rows"]) == (False, 59)
 
 
 @pytest.mark.parametrize("kind", ["exact", "ivf_fp16", "ivf_rabitq"])

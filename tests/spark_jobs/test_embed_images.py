@@ -3,14 +3,14 @@
 import hashlib
 import shutil
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from retrieval.encoders.bundles import upload_bundle
 from retrieval.encoders.onnx import OnnxEncoder
@@ -21,8 +21,9 @@ from schemas.bundle import BUNDLE_FILE, IMAGE_TOWER_FILE, TEXT_TOWER_FILE, WEIGH
 from schemas.receipts import Receipt, receipt_key
 from schemas.tables import IMAGE_FETCHES, IMAGES, PRODUCT_IMAGES, PRODUCTS, Table, embeddings
 from spark_jobs import embed_images
-from spark_jobs.embed_images import partitions_for
+from spark_jobs.embed_images import partitions_for, pending_photos
 from spark_jobs.lake.tables import Lake
+from spark_jobs.running.earlier_run import SHOWN_SINCE
 from tests.retrieval.encoders.tiny_model import tiny_bundle_folder
 
 DAY = datetime(2026, 1, 31, 2, tzinfo=UTC)
@@ -56,6 +57,14 @@ class PhotoLake:
     @staticmethod
     def key(number: int) -> str:
         return hashlib.sha256(str(number).encode()).hexdigest()
+
+    def leave_receipts(self, interval_key: str) -> None:
+        """Those of ingest and fetch, at the tables' present versions: nothing shows another photo since."""
+        versions = {table.path: self.lake.version(table) for table in (PRODUCTS, PRODUCT_IMAGES, IMAGE_FETCHES, IMAGES)}
+        facts = {"lake_id": self.lake.lake_id(), SHOWN_SINCE: versions[IMAGE_FETCHES.path]}
+        for job in ("ingest_catalog", "fetch_images"):
+            receipt = Receipt("tests", job, "", interval_key, table_versions=versions, facts=facts)
+            self.store.put(receipt_key("tests", interval_key, job), receipt.to_json())
 
     def run(self, model: str, tmp_path: Path, *more: str) -> int:
         return embed_images.main([
@@ -151,6 +160,42 @@ def test_a_run_reads_the_versions_that_its_earlier_jobs_left(
     photos.add(2)
     assert photos.run(str(bundle_folder), tmp_path) == 0
     assert set(photos.vectors(read(bundle_folder).model_id)) == {photos.key(1)}
+
+
+NIGHT_AFTER = (
+    "--interval-start", DAY.isoformat(), "--interval-end", (DAY + timedelta(days=1)).isoformat(),
+)  # fmt: skip
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(("between", "looks"), [("nothing", 1), ("vectors", 2), ("a photo", 2), ("a bad photo", 2)])
+def test_photos_are_looked_for_where_anything_came_since_the_night_before_or_was_skipped_then(
+    photos: PhotoLake, bundle_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, between: str, looks: int
+) -> None:
+    looked: list[object] = []
+
+    def note(*tables: Any) -> DataFrame:
+        looked.append(tables)
+        return pending_photos(*tables)
+
+    monkeypatch.setattr(embed_images, "pending_photos", note)
+    photos.add(1)
+    if between == "a bad photo":
+        photos.add(2, stored=stored_photo(2)[:200])
+    photos.leave_receipts("20260131T020000Z")
+    assert photos.run(str(bundle_folder), tmp_path) == 0
+    table = embeddings(read(bundle_folder).model_id)
+    if between == "vectors":
+        photos.lake.ensure(table).delete()
+    if between == "a photo":
+        photos.add(3)
+    photos.leave_receipts("20260201T020000Z")
+    assert photos.run(str(bundle_folder), tmp_path, *NIGHT_AFTER) == 0
+    assert len(looked) == looks
+    expected = {photos.key(1), photos.key(3)} if between == "a photo" else {photos.key(1)}
+    assert set(photos.vectors(table.path.removeprefix("embeddings/"))) == expected
+    second = Receipt.from_json(photos.store.get(receipt_key("tests", "20260201T020000Z", "embed_images")).data)  # type: ignore[union-attr]
+    assert second.table_versions == {table.path: photos.lake.version(table)}
 
 
 @pytest.mark.full

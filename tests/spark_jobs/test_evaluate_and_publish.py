@@ -1,6 +1,7 @@
 import json
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,9 +9,10 @@ from pyspark.sql import SparkSession
 
 from retrieval.publishing.pointer import read_pointer
 from retrieval.publishing.rollback import release, rollback
+from retrieval.search.segments import Segment
 from schemas.manifest import build_key, thumbnail_key
 from schemas.pointer import Pointer
-from schemas.tables import BUILDS, PRODUCTS
+from schemas.tables import BUILDS, IMAGE_FETCHES, PRODUCTS
 from spark_jobs import build_index, evaluate_index, publish
 from spark_jobs.index_build import difference, gate
 from spark_jobs.index_build.gate import Findings
@@ -72,6 +74,52 @@ def test_a_night_without_changes_moves_the_interval_and_keeps_the_build(shop: Sm
     assert second.live == first.live
     assert (second.generation, second.interval_end > first.interval_end) == (2, True)
     assert shop.lake.version(BUILDS) == version
+
+
+def run_same_night(shop: SmallLake) -> tuple[int, int, int]:
+    """The night after, which finds what the one before found."""
+    shop.write_receipts(NEXT_DAY, shown_since=shop.versions[IMAGE_FETCHES.path])
+    arguments = shop.arguments(NEXT_DAY, after=DAY)
+    return build_index.main(arguments), evaluate_index.main(arguments), publish.main(arguments)
+
+
+def test_a_build_that_stands_is_asked_again_but_its_rows_are_not_counted_again(
+    shop: SmallLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_night(shop)
+    asked: list[Segment] = []
+
+    def note(segment: Segment, *more: Any) -> Findings:
+        asked.append(segment)
+        return gate.check_recall(segment, *more)
+
+    monkeypatch.setattr(evaluate_index, "check_recall", note)
+    monkeypatch.delattr(evaluate_index, "open_session")
+    assert run_same_night(shop) == (0, 0, 0)
+    assert len(asked) == 1
+    first, second = (shop.receipt("evaluate_index", day) for day in (DAY, NEXT_DAY))
+    assert (second.facts, second.counts, second.files) == (first.facts, first.counts, first.files)
+    assert current(shop).interval_end == "20260201T020000Z"
+
+
+def test_a_build_that_stands_and_fails_the_gate_now_is_not_published_and_that_is_noted(
+    shop: SmallLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_night(shop)
+    standing = current(shop)
+    monkeypatch.setattr(gate, "recall", lambda segment, question: 0.5)
+    assert run_same_night(shop) == (0, 65, 78)
+    assert current(shop) == standing
+    noted = shop.lake.read(BUILDS).where(f"build_id = '{standing.live.build_id}'").collect()
+    assert [row["passed"] for row in noted] == [False]
+
+
+def test_a_build_that_never_passed_has_its_rows_counted(shop: SmallLake) -> None:
+    build_index.main(shop.arguments())
+    assert run_same_night(shop) == (0, 0, 0)
+    assert shop.receipt("build_index", NEXT_DAY).facts["same_as_before"] is True
+    build_id = current(shop).live.build_id
+    assert shop.lake.read(BUILDS).where(f"build_id = '{build_id}'").count() == 1
 
 
 def test_a_backfill_of_an_old_date_never_moves_current_back(shop: SmallLake) -> None:

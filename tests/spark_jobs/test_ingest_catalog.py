@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pyspark.sql import DataFrame
 
 from schemas.errors import BadData, SchemaTooNew, TooManyBadRows, TooManyDeletions
 from schemas.tables import (
@@ -19,6 +21,7 @@ from schemas.tables import (
 )
 from spark_jobs import ingest_catalog
 from spark_jobs.catalog.moments import Mode
+from spark_jobs.catalog.sources import read_source
 from spark_jobs.ingest_catalog import Limits
 from spark_jobs.lake.tables import Lake
 from tests.spark_jobs.catalog.ingest_helpers import Shop, row
@@ -194,6 +197,38 @@ def test_the_command_leaves_a_receipt_for_the_next_job(command: list[str], shop:
     assert older["facts"]["newest"] is False
     first_seen = datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp() * 1e6
     assert {columns["first_seen"] for columns in shop.products().values()} == {first_seen}
+
+
+@pytest.mark.parametrize("change", ["nothing", "a row", "a file while it was read"])
+def test_a_snapshot_that_is_the_one_of_the_night_before_is_not_read(
+    command: list[str], shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    read: list[object] = []
+
+    def note(*arguments: Any) -> DataFrame:
+        read.append(arguments)
+        if change == "a file while it was read":
+            shop.export([row("1"), row("2"), row("3")])
+        return read_source(*arguments)
+
+    monkeypatch.setattr(ingest_catalog, "read_source", note)
+    assert ingest_catalog.main([*command, "--interval-end", "2026-01-02T00:00:00Z"]) == 0
+    shop.export([row("1"), row("2")])
+    if change == "a row":
+        shop.export([row("1"), row("2", name="Cape")])
+    next_day = [*command[:-1], "2026-01-02T00:00:00Z", "--interval-end", "2026-01-03T00:00:00Z"]
+    assert ingest_catalog.main(next_day) == 0
+    assert len(read) == (1 if change == "nothing" else 2)
+    receipts = [
+        json.loads((tmp_path / "store" / "runs" / "manual" / key / "ingest_catalog.json").read_text())
+        for key in ("20260102T000000Z", "20260103T000000Z")
+    ]
+    if change == "nothing":
+        assert receipts[1]["facts"] == receipts[0]["facts"]
+        assert receipts[1]["table_versions"] == receipts[0]["table_versions"]
+        assert receipts[1]["counts"] == {"rows_read": 2, "rows_bad": 0, "upserted": 0, "deleted": 0, "unchanged": 2}
+    if change == "a row":
+        assert shop.products()["2"]["title"] == "Cape"
 
 
 @pytest.mark.parametrize(("told", "code", "said"), [((), 65, "--catalog"), (("--may-be-late",), 75, "or it is late")])
