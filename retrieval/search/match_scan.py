@@ -44,8 +44,10 @@ never taken for lower than the least of spreads."""
 FIRST_ROWS = 4_000
 GROWTH = 3
 CODED_GROWTH = 16
+STRIDE_ROWS = 360_000
 """The nearest lists are read first, until so many matches were; then as many times more, and so on: in longer strides
-where small codes are read."""
+where small codes are read. Of a stride of a million, more estimates would have to be kept than a pass keeps at first, and
+all its codes be passed over again."""
 
 PASS_SHARE = 0.25
 """Where that share of a list matches, passing over all of it with a selector is sooner than reading the matches."""
@@ -91,7 +93,7 @@ class MatchScan:
             if sum(len(scores) for scores, _ in answers) >= k:  # until then every list is read
                 floor = least_of_best(answers, min(k, BEST_ROWS))
                 end = int(np.count_nonzero(self.near + self._margin(spread, answers, int(seen[start])) >= floor))
-                wanted = growth * int(seen[start])
+                wanted = min(growth * int(seen[start]), int(seen[start]) + STRIDE_ROWS)
             if start >= end:
                 return best_of(answers, k)
             stop = min(int(np.searchsorted(seen, wanted)), end)
