@@ -6,11 +6,13 @@ path = "catalog.csv"                # relative to the catalog folder; a Spark pa
 delimiter = ","                     # csv only: ";", "\\t" or whatever one sign stands between fields
 encoding = "utf-8"                  # csv only
 table = "shop.products"             # postgresql only; a table or a (query)
+nulls = ["NULL", "\\\\N"]            # texts that stand for nothing
 decimal = "."                       # "," where prices are written 1.299,00; with it 1.299 is in doubt, and is refused
 
 [columns]                           # ours = theirs; text with {braces} is a template over their columns
 product_id = "sku"
 title = "{name} {variant}"
+brand = "maker.name"                # a field of an object; of a list's objects each one's, and of one: "variants.0.price"
 
 [images]                            # each of these may be a template too
 columns = ["photo_1", "photo_2"]    # or  column = "photos" and separator = "|"
@@ -44,7 +46,7 @@ NEEDS_ALL_FIELDS = ("product_id", "group_id")
 """A template for these is nothing where any of its fields is: half an id would be another product's."""
 
 _KEYS = {
-    "source": ("format", "path", "table", "delimiter", "encoding", "decimal"),
+    "source": ("format", "path", "table", "delimiter", "encoding", "decimal", "nulls"),
     "images": ("columns", "column", "separator", "template", "base"),
 }
 
@@ -76,6 +78,7 @@ class CatalogMapping:
     defaults: dict[str, str | float | bool | date] = field(default_factory=dict)
     delimiter: str = ","
     decimal: str = "."
+    nulls: tuple[str, ...] = ()
 
     @property
     def source_columns(self) -> tuple[str, ...]:
@@ -88,6 +91,13 @@ class CatalogMapping:
 def fields_of(expression: str) -> tuple[str, ...]:
     """Their columns in a mapping's right-hand side: those in braces, or the whole text where it has none."""
     return tuple(_FIELD.findall(expression)) or (expression,)
+
+
+def way_into(theirs: str) -> tuple[str, tuple[str, ...]] | None:
+    """The column that a name with dots leads into, and the steps from there on; None of a name without. A column that has
+    just this name goes before."""
+    column, *steps = theirs.split(".")
+    return (column, tuple(steps)) if steps and column and all(steps) else None
 
 
 def is_template(expression: str) -> bool:
@@ -124,6 +134,9 @@ def parse_mapping(document: dict[str, Any], name: str) -> CatalogMapping:
     decimal = source.get("decimal", ".")
     if decimal not in DECIMAL_SIGNS:
         raise MappingInvalid(f'{name}: source.decimal is {decimal!r}: write "." or "," as prices have it')
+    nulls = source.get("nulls", [])
+    if not isinstance(nulls, list) or not all(isinstance(text, str) for text in nulls):
+        raise MappingInvalid(f'{name}: source.nulls must be a list of texts, such as ["NULL", "N/A"]')
     if source_format == "postgresql" and not source.get("table"):
         raise MappingInvalid(f"{name}: source.table is needed for postgresql")
     for ours in columns:
@@ -148,6 +161,7 @@ def parse_mapping(document: dict[str, Any], name: str) -> CatalogMapping:
         defaults=defaults,
         delimiter=delimiter,
         decimal=decimal,
+        nulls=tuple(nulls),
     )
 
 

@@ -53,7 +53,9 @@ def read_csv(spark: SparkSession, path: str, mapping: CatalogMapping) -> DataFra
     read = spark.read.options(**options, columnNameOfCorruptRecord=CORRUPT, enforceSchema=alone).csv(path, schema)
     read = read.withColumns({name: F.replace(named(name), F.lit("\r\n"), F.lit("\n")) for name in header})
     # A row of delimiters only, as spreadsheets write them below the last, is as good as an empty line.
-    return read.withColumn(CORRUPT, F.coalesce(CORRUPT, swallowed_rows(header, mapping.delimiter))).dropna("all")
+    read = read.withColumn(CORRUPT, F.coalesce(CORRUPT, swallowed_rows(header, mapping.delimiter)))
+    # `dropna` takes a dot in a name, as in "Nr.", for a field of a column.
+    return read.where(F.coalesce(*[named(name) for name in read.columns]).isNotNull())
 
 
 def _csv_with_line_ends(spark: SparkSession, path: str, options: dict[str, str]) -> DataFrame:

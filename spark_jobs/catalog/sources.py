@@ -24,8 +24,9 @@ from pyspark.sql.types import (
 )
 
 from schemas.errors import BadData, CatalogMissing, MappingInvalid
-from schemas.mapping import CatalogMapping, fields_of
+from schemas.mapping import CatalogMapping, fields_of, way_into
 from spark_jobs.catalog.csv_files import CORRUPT, read_csv
+from spark_jobs.catalog.nested import value_within
 from spark_jobs.catalog.parquet_files import read_parquet
 from spark_jobs.catalog.places import CatalogPlace
 from spark_jobs.catalog.source_failures import database_error, explain_failure, first_line, missing_column
@@ -50,22 +51,34 @@ def read_source(spark: SparkSession, place: CatalogPlace, mapping: CatalogMappin
     # Else a folder named code=007 stands for the number 7.
     spark.conf.set("spark.sql.sources.partitionColumnTypeInference.enabled", "false")
     try:
-        if mapping.source_format == "postgresql":
-            return _text_rows(_read_postgresql(spark, place, mapping), place, mapping)
-        if place.is_database:
-            raise MappingInvalid(f'{place.shown} is a database: write format = "postgresql" under [source]')
-        path = place.file(mapping.source_path)
-        if mapping.source_format == "jsonl":
-            return _read_jsonl(spark, path, place, mapping)
-        is_csv = mapping.source_format == "csv"
-        frame = read_csv(spark, path, mapping) if is_csv else read_parquet(spark, path)
-        return _text_rows(frame, place, mapping)
+        return _without_nulls(_read(spark, place, mapping), mapping)
     except (PySparkException, Py4JJavaError) as error:
         explained = explain_failure(error, place)
         if explained is error and isinstance(error, AnalysisException):
             kind = CatalogMissing if error.getCondition() == "PATH_NOT_FOUND" else BadData
             explained = kind(f"{place.shown} cannot be read: {first_line(error)}")
         raise explained from error
+
+
+def _read(spark: SparkSession, place: CatalogPlace, mapping: CatalogMapping) -> DataFrame:
+    if mapping.source_format == "postgresql":
+        return _text_rows(_read_postgresql(spark, place, mapping), place, mapping)
+    if place.is_database:
+        raise MappingInvalid(f'{place.shown} is a database: write format = "postgresql" under [source]')
+    path = place.file(mapping.source_path)
+    if mapping.source_format == "jsonl":
+        return _read_jsonl(spark, path, place, mapping)
+    is_csv = mapping.source_format == "csv"
+    frame = read_csv(spark, path, mapping) if is_csv else read_parquet(spark, path)
+    return _text_rows(frame, place, mapping)
+
+
+def _without_nulls(rows: DataFrame, mapping: CatalogMapping) -> DataFrame:
+    """Exports write NULL or \\N where a database has nothing."""
+    if not mapping.nulls:
+        return rows
+    names = list(mapping.source_columns)
+    return rows.withColumns({name: F.when(~F.trim(named(name)).isin(*mapping.nulls), named(name)) for name in names})
 
 
 def _read_postgresql(spark: SparkSession, place: CatalogPlace, mapping: CatalogMapping) -> DataFrame:
@@ -103,8 +116,8 @@ def _read_jsonl(spark: SparkSession, path: str, place: CatalogPlace, mapping: Ca
     if mapping.encoding.lower().replace("-", "") != "utf8":
         raise MappingInvalid(f"[source] encoding is {mapping.encoding!r}, but JSONL is UTF-8 by definition")
     schema = StructType()
-    for theirs in mapping.source_columns:
-        schema.add(theirs, StringType())
+    for key in _keys_read(mapping):
+        schema.add(key, StringType())
     # Bytes that are no UTF-8 become U+FFFD, by which the row is known as wrongly encoded later on.
     lines = spark.read.text(path).select(F.make_valid_utf8("value").alias(RAW)).where(F.trim(RAW) != "")
     # In brackets: of several objects on a line Spark would take the first and lose the others without a word.
@@ -116,8 +129,19 @@ def _read_jsonl(spark: SparkSession, path: str, place: CatalogPlace, mapping: Ca
     _refuse_unknown_keys(lines, place, mapping)
     return parsed.select(
         RAW, F.col("row").isNull().alias(UNREADABLE),
-        *[F.col("row").getField(theirs).alias(theirs) for theirs in mapping.source_columns],
+        *[_key_or_within(theirs).alias(theirs) for theirs in mapping.source_columns],
     )  # fmt: skip
+
+
+def _keys_read(mapping: CatalogMapping) -> list[str]:
+    """The keys that columns are named by, and those that names with dots lead into."""
+    ways = map(way_into, mapping.source_columns)
+    return list(dict.fromkeys([*mapping.source_columns, *(way[0] for way in ways if way)]))
+
+
+def _key_or_within(theirs: str) -> Column:
+    key, way = F.col("row").getField(theirs), way_into(theirs)
+    return F.coalesce(key, value_within(F.col("row").getField(way[0]), way[1])) if way else key
 
 
 def _refuse_unknown_keys(lines: DataFrame, place: CatalogPlace, mapping: CatalogMapping) -> None:
@@ -129,27 +153,35 @@ def _refuse_unknown_keys(lines: DataFrame, place: CatalogPlace, mapping: Catalog
     needed, rare = mapping.columns["product_id"], fields_of(mapping.columns.get("deleted", ""))
     if not keys:
         return
-    if needed in mapping.source_columns and needed not in keys:
+    absent = [theirs for theirs in mapping.source_columns if not keys & {theirs, (way_into(theirs) or (theirs,))[0]}]
+    if needed in absent:
         raise missing_column(needed, list(keys), place)
-    for theirs in mapping.source_columns:
-        if theirs not in keys and theirs not in rare:
+    for theirs in absent:
+        if theirs not in rare:
             log.warning("the mapping names %r, which none of the first lines of %s has", theirs, place.shown)
 
 
 def _text_rows(frame: DataFrame, place: CatalogPlace, mapping: CatalogMapping) -> DataFrame:
-    """Their mapped columns as text, matched by exact name, else without regard to case and outer blanks."""
+    """Their mapped columns as text, matched by exact name, else without regard to case and outer blanks; else found inside
+    the column that a name with dots leads into."""
     known = [name for name in frame.columns if name != CORRUPT]
     loosely = {name.strip().lower(): name for name in reversed(known)}
     priced = fields_of(mapping.columns.get("price", ""))
+
+    def known_as(theirs: str) -> str | None:
+        return theirs if theirs in known else loosely.get(theirs.strip().lower())
+
     chosen = []
     for theirs in mapping.source_columns:
-        name = theirs if theirs in known else loosely.get(theirs.strip().lower())
+        name = known_as(theirs)
+        way = way_into(theirs) if name is None else None
+        name = known_as(way[0]) if way else name
         if name is None:
             raise missing_column(theirs, known, place)
         text = _as_text(named(name), frame.schema[name].dataType)
         if theirs not in priced:  # a table without nulls has NaN in their place; as a price it is said to be no number
             text = F.nullif(text, F.lit("NaN")) if isinstance(frame.schema[name].dataType, _FLOATS) else text
-        chosen.append(text.alias(theirs))
+        chosen.append((value_within(text, way[1]) if way else text).alias(theirs))
     as_json = F.to_json(F.struct(*[named(name) for name in known]))
     has_corrupt = CORRUPT in frame.columns
     unreadable = F.col(CORRUPT).isNotNull() if has_corrupt else F.lit(False)

@@ -23,8 +23,9 @@ from PIL import Image
 
 from retrieval.photos.decoding import decode_photo
 from schemas.errors import BadData, MappingInvalid, PhotoRejected
-from schemas.mapping import NEEDS_ALL_FIELDS, CatalogMapping, ImageLinks, fields_of, is_template
+from schemas.mapping import NEEDS_ALL_FIELDS, CatalogMapping, ImageLinks, fields_of, is_template, way_into
 from schemas.reasons import FetchReason, RowReason, http_reason
+from spark_jobs.evaluation.nested_values import text_within
 from spark_jobs.fetch.links import LinkRefused, parse_link
 
 Read = TypeVar("Read")
@@ -115,7 +116,8 @@ def _read_rows(catalog: Path, mapping: CatalogMapping, rejected: Counter[str]) -
         for file in _data_files(source):
             try:
                 for row in readers[mapping.source_format](file, mapping, rejected):
-                    yield row if mapping.source_format == "jsonl" else _under_their_names(row, mapping)
+                    named = row if mapping.source_format == "jsonl" else _under_their_names(row, mapping)
+                    yield _with_values_within(named, mapping)
             except (OSError, EOFError, ValueError, LookupError, ArithmeticError, csv.Error, zlib.error) as error:
                 raise BadData(f"{file} cannot be read as {mapping.source_format}: {error}") from error
 
@@ -132,6 +134,13 @@ def _under_their_names(row: dict[str, str], mapping: CatalogMapping) -> dict[str
     absent = [theirs for theirs in mapping.source_columns if theirs not in row]
     loosely = {name.strip().lower(): row[name] for name in reversed(row)} if absent else {}
     return row | {theirs: loosely[key] for theirs in absent if (key := theirs.strip().lower()) in loosely}
+
+
+def _with_values_within(row: dict[str, str], mapping: CatalogMapping) -> dict[str, str]:
+    """And what names with dots lead to inside a column, where no column has just that name; without texts for nothing."""
+    ways = {theirs: way for theirs in mapping.source_columns if theirs not in row and (way := way_into(theirs))}
+    found = {theirs: text_within(row[column], steps) for theirs, (column, steps) in ways.items() if column in row}
+    return {name: "" if text.strip() in mapping.nulls else text for name, text in (row | found).items()}
 
 
 def _open_text(file: Path, encoding: str) -> TextIO:

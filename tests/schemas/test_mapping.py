@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import MappingInvalid
-from schemas.mapping import fields_of, parse_mapping, read_mapping
+from schemas.mapping import fields_of, parse_mapping, read_mapping, way_into
 
 SMALLEST = {"source": {"format": "csv"}, "columns": {"product_id": "sku"}, "images": {"column": "photo"}}
 
@@ -23,6 +23,11 @@ def test_decimals_have_a_point_unless_the_mapping_says_otherwise() -> None:
 def test_templates_name_every_column_in_braces() -> None:
     assert fields_of("{name} in {colour}") == ("name", "colour")
     assert fields_of("name") == ("name",)
+
+
+def test_a_name_with_dots_is_a_way_into_a_column():
+    assert way_into("variants.0.price") == ("variants", ("0", "price"))
+    assert [way_into(name) for name in ("name", ".name", "name.", "Nr. 1.", "a..b")] == [None] * 5
 
 
 @pytest.mark.parametrize(
@@ -55,6 +60,7 @@ def test_templates_name_every_column_in_braces() -> None:
         ),
         ({"images": {"column": "a", "base": "https://[shop/"}}, "images.base is no address"),
         ({"source": {"path": ["a.csv", "b.csv"]}}, "source.path must be text"),
+        ({"source": {"nulls": "NULL"}}, "source.nulls must be a list of texts"),
         ({"source": "catalog.csv"}, "write [source] on a line of its own"),
         ({"defaults": "EUR"}, "write [defaults] on a line of its own"),
         ({"attributes": "fabric"}, "write [attributes] on a line of its own"),

@@ -1,6 +1,8 @@
 """CSV, JSONL, Parquet and a real PostgreSQL, as shops export them and as they should not."""
 
+import csv
 import gzip
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,10 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from schemas.errors import BadData, CatalogMissing, MappingInvalid, Misconfigured, TryAgain
+from schemas.mapping import CatalogMapping
 from spark_jobs.catalog.moments import Mode
 from spark_jobs.catalog.places import CatalogPlace
+from spark_jobs.catalog.rows import judge_rows
 from spark_jobs.catalog.sources import RAW, UNREADABLE, read_source
 from spark_jobs.ingest_catalog import Limits, ingest, transform
 from spark_jobs.lake.tables import Lake
@@ -481,3 +485,87 @@ def test_what_is_wrong_with_a_database_is_one_line_with_its_exit_code(
     assert isinstance(error_of(f"jdbc:postgresql://127.0.0.1:{free_port()}/shop", user, password, "goods"), TryAgain)
     secret = error_of(f"{uri}?password=hunter2", user, None, "nothing")
     assert "hunter2" not in str(secret)
+
+
+NESTED = {
+    "columns": {"product_id": "node.id", "title": "{maker.name} {name}", "price": "variants.0.price"},
+    "images": {"column": "images.src", "base": "https://shop.example/"},
+}
+NESTED_ROW = {
+    "node": {"id": 7}, "maker": {"name": "Loom"}, "name": "Coat",
+    "variants": [{"price": "12.50"}, {"price": "14.00"}], "images": [{"src": "a.jpg"}, {"src": "b.jpg"}],
+}  # fmt: skip
+
+
+def nested_product(spark: SparkSession, place: CatalogPlace, by: CatalogMapping) -> tuple[Any, ...]:
+    (row,) = judge_rows(read_source(spark, place, by), by, "https://shop.example/").collect()
+    assert not row["faults"]
+    return row["product_id"], row["title"], row["price"], row["image_urls"]
+
+
+@pytest.mark.parametrize("source_format", ["jsonl", "parquet", "csv"])
+def test_names_with_dots_lead_into_objects_and_lists(spark: SparkSession, tmp_path: Path, source_format: str) -> None:
+    by = mapping_of(source_format, f"catalog.{source_format}", **NESTED)
+    if source_format == "jsonl":
+        (tmp_path / "catalog.jsonl").write_text(json.dumps(NESTED_ROW))
+    elif source_format == "parquet":
+        pq.write_table(pa.Table.from_pylist([NESTED_ROW]), tmp_path / "catalog.parquet")
+    else:
+        with (tmp_path / "catalog.csv").open("w", newline="") as file:
+            fields = {
+                name: value if isinstance(value, str) else json.dumps(value) for name, value in NESTED_ROW.items()
+            }
+            writer = csv.DictWriter(file, fields)
+            writer.writeheader()
+            writer.writerow(fields)
+    links = ["https://shop.example/a.jpg", "https://shop.example/b.jpg"]
+    assert nested_product(spark, CatalogPlace(str(tmp_path)), by) == ("7", "Loom Coat", 12.5, links)
+
+
+@pytest.mark.parametrize("source_format", ["jsonl", "parquet"])
+def test_a_column_with_dots_in_its_own_name_goes_before(
+    spark: SparkSession, tmp_path: Path, source_format: str
+) -> None:
+    by = mapping_of(source_format, f"catalog.{source_format}", **NESTED)
+    row = NESTED_ROW | {"maker.name": "Weft"}
+    if source_format == "jsonl":
+        (tmp_path / "catalog.jsonl").write_text(json.dumps(row))
+    else:
+        pq.write_table(pa.Table.from_pylist([row]), tmp_path / "catalog.parquet")
+    assert nested_product(spark, CatalogPlace(str(tmp_path)), by)[1] == "Weft Coat"
+
+
+def test_a_name_that_leads_into_no_column_is_a_mistake(
+    spark: SparkSession, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = write(tmp_path, "catalog.jsonl", b'{"nod":{"id":1},"photo":"a.jpg"}\n')
+    with pytest.raises(MappingInvalid, match=r"'node\.id'"):
+        read_source(spark, place, mapping_of(**NESTED))
+    place = write(tmp_path, "catalog.csv", b"node.id,maker,name,variants,pictures\n")
+    with pytest.raises(MappingInvalid, match=r"'images\.src'"):
+        read_source(spark, place, mapping_of("csv", "catalog.csv", **NESTED))
+    place = write(tmp_path, "catalog.jsonl", b'{"node":{"id":1},"name":"Coat","images":[{"src":"a.jpg"}]}\n')
+    read_source(spark, place, mapping_of(**NESTED))
+    assert [record.args[0] for record in caplog.records if isinstance(record.args, tuple)] == [
+        "maker.name",
+        "variants.0.price",
+    ]
+
+
+@pytest.mark.parametrize("source_format", ["csv", "jsonl"])
+def test_texts_that_a_shop_writes_for_nothing_are_nothing(
+    spark: SparkSession, tmp_path: Path, source_format: str
+) -> None:
+    name = f"catalog.{source_format}"
+    by = mapping_of(source={"format": source_format, "path": name, "nulls": ["NULL", r"\N"]}, **COLUMNS)
+    csv_rows = b"sku,name,cost,photo\n1, NULL ,\\N,a.jpg\n2,NULL hat,1,b.jpg\n"
+    json_rows = b'{"sku":1,"name":"NULL","cost":"\\\\N","photo":"a.jpg"}\n{"sku":2,"name":"NULL hat","cost":1,"photo":"b.jpg"}\n'
+    place = write(tmp_path, name, csv_rows if source_format == "csv" else json_rows)
+    assert by_id(read_source(spark, place, by)) == {"1": (None, None, "a.jpg"), "2": ("NULL hat", "1", "b.jpg")}
+
+
+def test_csv_columns_may_have_dots_in_their_names(spark: SparkSession, tmp_path: Path) -> None:
+    by = mapping_of("csv", "catalog.csv", columns={"product_id": "Nr.", "title": "item.name"})
+    place = write(tmp_path, "catalog.csv", b"Nr.,item.name,photo\n1,Coat,a.jpg\n,,\n2,Hat,b.jpg\n")
+    rows = [(row["Nr."], row["item.name"]) for row in read_source(spark, place, by).collect()]
+    assert rows == [("1", "Coat"), ("2", "Hat")]

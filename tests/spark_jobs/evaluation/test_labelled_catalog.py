@@ -200,3 +200,34 @@ def test_a_strange_link_is_a_reason_not_a_crash(tmp_path: Path, link: str, reaso
     rejected: Counter[str] = Counter()
     list(photo_batches(read_labelled_photos(tmp_path, mapping), 2, lambda image: image.size, rejected))
     assert rejected == {reason: 1}
+
+
+def test_names_with_dots_lead_into_columns_as_in_ingest(tmp_path: Path):
+    row = {"sku": 1, "type": {"name": "hat"}, "photos": [{"src": "a.jpg"}, {"src": "b.jpg"}]}
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row))
+    pq.write_table(pa.Table.from_pylist([row]), tmp_path / "rows.parquet")
+    for source_format in ("jsonl", "parquet"):
+        document = {
+            "source": {"format": source_format, "path": f"rows.{source_format}"},
+            "columns": {"product_id": "sku", "category": "type.name"},
+            "images": {"column": "photos.src"},
+        }
+        photos = read_labelled_photos(tmp_path, parse_mapping(document, "test.toml"))
+        assert [(Path(photo.link).name, photo.value("category")) for photo in photos] == [
+            ("a.jpg", "hat"),
+            ("b.jpg", "hat"),
+        ]
+
+
+def test_a_name_with_dots_that_leads_nowhere_is_refused(tmp_path: Path):
+    (tmp_path / "rows.csv").write_text("sku,kind,wool,photos\n1,hat,,a.jpg\n")
+    with pytest.raises(MappingInvalid, match=r"pictures\.src"):
+        read_labelled_photos(tmp_path, mapping_of({"format": "csv", "path": "rows.csv"}, {"column": "pictures.src"}))
+
+
+def test_texts_that_a_shop_writes_for_nothing_are_nothing(tmp_path: Path):
+    (tmp_path / "rows.csv").write_text("sku,kind,wool,front\n1,NULL,,a.jpg\n2,hat,, NULL \n")
+    mapping = mapping_of({"format": "csv", "path": "rows.csv", "nulls": ["NULL"]}, {"column": "front"})
+    rejected: Counter[str] = Counter()
+    (photo,) = read_labelled_photos(tmp_path, mapping, rejected)
+    assert (photo.value("product_id"), photo.value("category"), rejected) == ("1", "", {"no_image": 1})
