@@ -60,9 +60,17 @@ def number(
     return value
 
 
+SECRET_MIN_BYTES = 16
+
+
 def secret(environ: Mapping[str, str], name: str) -> bytes | None:
-    """The bytes as they stand, which need be no text; None where it is not set."""
-    return environ.get(name, "").encode(errors="surrogateescape") or None
+    """The bytes as they stand, which need be no text; None where it is not set. Raises Misconfigured of one that is guessed."""
+    found = environ.get(name, "").encode(errors="surrogateescape")
+    if 0 < len(found) < SECRET_MIN_BYTES:
+        raise Misconfigured(
+            f"{name} has {len(found)} bytes, which are soon guessed: give it 32 random ones (openssl rand -base64 32)"
+        )
+    return found or None
 
 
 def addresses(environ: Mapping[str, str], name: str, default: str) -> str:

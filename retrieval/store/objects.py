@@ -98,7 +98,10 @@ def open_store(uri: str) -> ObjectStore:
         from retrieval.store.s3 import S3Store
 
         return S3Store(parts.netloc, parts.path.strip("/"))
-    return FolderStore(Path(unquote(parts.path) if parts.scheme == "file" else uri))
+    folder = Path(unquote(parts.path) if parts.scheme == "file" else uri)
+    if folder.is_file():
+        raise Misconfigured(f"{uri!r} is a file: name the folder that the store is in, or s3://bucket/prefix")
+    return FolderStore(folder)
 
 
 def refuse_other_uris(uri: str) -> SplitResult:

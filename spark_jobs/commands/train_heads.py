@@ -12,7 +12,8 @@ import json
 import shlex
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -123,14 +124,25 @@ def split_catalog(catalog: Path, mapping: Path, sender_column: str, validate: bo
 
     Raises BadData where none is left.
     """
-    photos = [photo for photo in read_labelled_photos(catalog, read_mapping(mapping)) if photo.value("category")]
+    rejected: Counter[str] = Counter()
+    found = read_labelled_photos(catalog, read_mapping(mapping), rejected)
+    photos = [photo for photo in found if photo.value("category")]
     parts = [part_of(photo.value(sender_column)) if photo.value(sender_column) else -1 for photo in photos]
     kept = {UNSEEN_PART, VALIDATION_PART} if validate else {UNSEEN_PART}
     train = [photo for photo, part in zip(photos, parts, strict=True) if part not in kept]
     if not train:
         raise BadData(f"{catalog} has no photo with a category to train on: check {mapping}")
+    if len(photos) < len(found):
+        rejected["no_category"] = len(found) - len(photos)
+    _say_left_out(rejected, f"of the rows and photos of {catalog}")
     held = [photo for photo, part in zip(photos, parts, strict=True) if validate and part == VALIDATION_PART]
     return Split(catalog.name, train, held)
+
+
+def _say_left_out(rejected: Mapping[str, int], of: str) -> None:
+    if rejected:
+        reasons = ", ".join(f"{number} {reason}" for reason, number in Counter(rejected).most_common())
+        click.echo(f"{of} were left out: {reasons}", err=True)
 
 
 def train(
@@ -158,6 +170,7 @@ def train(
         if not made.photos:
             reason = max(made.rejected, key=lambda reason: made.rejected[reason])
             raise BadData(f"none of {len(photos)} photos could be read (most: {reason}): check the mapping's [images]")
+        _say_left_out(made.rejected, f"of {len(photos)} photos of {name}")
         return made
 
     features = text_features(model, config["model_cfg"]["text_cfg"])

@@ -90,7 +90,14 @@ def test_an_address_that_is_none_is_named(text: str) -> None:
 
 def test_a_secret_may_be_any_bytes() -> None:
     """The environment of a process is bytes; what is no UTF-8 comes with surrogates."""
-    assert SearcherConfig.from_env({**ENOUGH, "SHOPLENS_CURSOR_KEY": "k\udcff"}).cursor_key == b"k\xff"
+    assert SearcherConfig.from_env({**ENOUGH, "SHOPLENS_CURSOR_KEY": 20 * "k\udcff"}).cursor_key == 20 * b"k\xff"
+
+
+@pytest.mark.parametrize("name", ["SHOPLENS_CURSOR_KEY", "SHOPLENS_USER_HASH_KEY"])
+def test_a_secret_that_is_soon_guessed_is_refused_without_being_shown(name: str) -> None:
+    with pytest.raises(Misconfigured, match=rf"{name} has 7 bytes") as refused:
+        SearcherConfig.from_env({**ENOUGH, name: "letmein"})
+    assert "letmein" not in str(refused.value)
 
 
 @pytest.mark.parametrize(

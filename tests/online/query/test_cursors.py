@@ -228,8 +228,8 @@ def test_hosts_that_are_given_one_key_read_one_anothers_cursors(
 
 
 def test_the_key_comes_from_the_environment() -> None:
-    environ = {"SHOPLENS_STORE": "s", "SHOPLENS_CACHE": "c", "SHOPLENS_CURSOR_KEY": "secret"}
-    assert SearcherConfig.from_env(environ).cursor_key == b"secret"
+    environ = {"SHOPLENS_STORE": "s", "SHOPLENS_CACHE": "c", "SHOPLENS_CURSOR_KEY": "a secret of a shop"}
+    assert SearcherConfig.from_env(environ).cursor_key == b"a secret of a shop"
 
 
 def test_a_cursor_that_would_be_endless_is_not_given(searcher: Searcher, tmp_path: Path) -> None:

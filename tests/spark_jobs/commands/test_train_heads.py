@@ -49,6 +49,13 @@ def test_unseen_senders_are_left_out_and_validation_senders_kept_back_only_where
     assert (ids(chosen.train), ids(chosen.validation)) == (["0", "1", "2", "3"], ["4"])
 
 
+def test_rows_that_cannot_be_trained_on_are_counted_by_reason(catalog, capsys):
+    with (catalog / "rows.csv").open("a") as rows:
+        rows.write("7,hat,red,262,\n8,,red,262,0.png\n9,,red,262,1.png\n")
+    split_catalog(catalog, catalog / "mapping.toml", "sender_id", validate=False)
+    assert "were left out: 2 no_category, 1 no_image" in capsys.readouterr().err
+
+
 def test_a_block_that_cannot_be_trained_is_refused(catalog):
     arguments = ["--catalog", str(catalog), "--mapping", str(catalog / "mapping.toml"), "--out", str(catalog / "o")]
     result = CliRunner().invoke(train_heads, [*arguments, "--start", "2.0"])
