@@ -49,6 +49,10 @@ STRIDE_ROWS = 360_000
 where small codes are read. Of a stride of a million, more estimates would have to be kept than a pass keeps at first, and
 all its codes be passed over again."""
 
+MATCHES_MOST, MATCHES_SHARE = 1_000_000, 0.2
+"""So many of the nearest matches are read at most, or that share of them where it is more: what no margin ends would be a scan
+of the whole index. Of ten million products under a filter that lets the far half through, none of the best lay further."""
+
 PASS_SHARE = 0.25
 """Where that share of a list matches, passing over all of it with a selector is sooner than reading the matches."""
 
@@ -88,11 +92,13 @@ class MatchScan:
         growth = GROWTH if self.estimates is None else CODED_GROWTH
         answers: list[Found] = [] if found is None else [found]
         start, end = int(np.count_nonzero(self.chosen.by_list[self.nearness.order[:probed]])), len(self.lists)
+        last = int(np.searchsorted(seen, max(MATCHES_MOST, MATCHES_SHARE * len(self.chosen))))
         wanted, floor, error, spread = int(seen[start]) + max(FIRST_ROWS, k), -np.inf, np.inf, self._spread()
         while True:
             if sum(len(scores) for scores, _ in answers) >= k:  # until then every list is read
                 floor = least_of_best(answers, min(k, BEST_ROWS))
-                end = int(np.count_nonzero(self.near + self._margin(spread, answers, int(seen[start])) >= floor))
+                in_reach = np.count_nonzero(self.near + self._margin(spread, answers, int(seen[start])) >= floor)
+                end = min(int(in_reach), last)
                 wanted = min(growth * int(seen[start]), int(seen[start]) + STRIDE_ROWS)
             if start >= end:
                 return best_of(answers, k)

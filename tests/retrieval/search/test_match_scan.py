@@ -173,6 +173,31 @@ def test_what_was_read_moves_the_margin_within_its_bounds(clustered: Segment, mo
         return scan._margin(0.01, [(np.array([near + above], np.float32), np.array([7]))], rows_read)
 
     assert margin(0.05, 499) == pytest.approx(0.07)  # a sample's seven spreads
-    assert margin(0.05, 500) == pytest.approx(0.06, abs=1e-6)  # a fifth above the highest
+    assert margin(0.05, 500) == pytest.approx(0.065, abs=1e-6)  # three tenths above the highest
     assert margin(0.01, 500) == pytest.approx(0.05)  # at least five spreads
     assert margin(0.20, 500) == pytest.approx(0.07)  # at most seven
+
+
+@pytest.mark.parametrize(("most", "share"), [(4_000, 0.0), (0, 0.25)])
+def test_a_scan_that_no_margin_ends_stops_after_the_nearest_matches(
+    clustered: Segment, monkeypatch: pytest.MonkeyPatch, most: int, share: float
+) -> None:
+    monkeypatch.setattr(match_scan, "MATCHES_MOST", most)
+    monkeypatch.setattr(match_scan, "MATCHES_SHARE", share)
+    monkeypatch.setattr(match_scan, "FIRST_ROWS", 500)
+    monkeypatch.setattr(match_scan, "SPREADS_ABOVE", 1_000.0)
+    read: list[int] = []
+    scan_part = MatchScan._scan_lists
+
+    def noted(scan: MatchScan, part: slice, k: int, floor: float, error: float) -> tuple[list[Found], float]:
+        read.extend(scan.lists[part])
+        return scan_part(scan, part, k, floor, error)
+
+    monkeypatch.setattr(MatchScan, "_scan_lists", noted)
+    query = clustered.vectors[7].astype(np.float32)
+    chosen = RowSet.of_rows(np.arange(CROWD), CROWD, clustered.list_starts)
+    order = Nearness(clustered.index, query).order
+    enough = int(np.searchsorted(np.cumsum(chosen.by_list[order]), 4_000)) + 1
+    _, found = scan_matches(clustered.index, clustered.estimates, clustered.vectors, query, K, chosen, CROWD)
+    assert read == order[:enough].tolist()
+    assert len(found) == K
