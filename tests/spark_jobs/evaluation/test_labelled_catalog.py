@@ -19,7 +19,7 @@ from spark_jobs.evaluation.labelled_catalog import open_photo, photo_batches, re
 COLUMNS = {"product_id": "sku", "category": "kind", "title": "{kind} of {wool}"}
 
 
-def mapping_of(source: dict[str, str], images: dict[str, object]) -> CatalogMapping:
+def mapping_of(source: dict[str, object], images: dict[str, object]) -> CatalogMapping:
     return parse_mapping({"source": source, "columns": COLUMNS, "images": images, "attributes": {"wool": "wool"}}, "m")
 
 
