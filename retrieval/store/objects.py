@@ -98,10 +98,7 @@ def open_store(uri: str) -> ObjectStore:
         from retrieval.store.s3 import S3Store
 
         return S3Store(parts.netloc, parts.path.strip("/"))
-    folder = Path(unquote(parts.path) if parts.scheme == "file" else uri)
-    if folder.is_file():
-        raise Misconfigured(f"{uri!r} is a file: name the folder that the store is in, or s3://bucket/prefix")
-    return FolderStore(folder)
+    return FolderStore(Path(unquote(parts.path) if parts.scheme == "file" else uri))
 
 
 def refuse_other_uris(uri: str) -> SplitResult:
@@ -273,6 +270,8 @@ class FolderStore:
         try:
             yield
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            if self.root.is_file():
+                raise StoreNotWritable(f"the object store {self.root} is a file: name a folder") from None
             raise
         except PermissionError as error:
             raise StoreNotWritable(f"cannot read {error.filename}: {error.strerror}; fix its permissions") from error
