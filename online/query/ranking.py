@@ -20,7 +20,7 @@ Scale = tuple[float, float]
 
 FRESH_DAYS = 30
 COSINE_RANGE_MIN = 1e-6
-FAR_RANK = 100
+FAR_RANK, FAR_PART, FAR_RANK_MIN = 100, 5, 10
 
 
 @dataclass(frozen=True)
@@ -89,12 +89,14 @@ def visual_scale(fades_over: float | None, cosines: Float32) -> Scale:
     """The cosines that count as 0 and as 1: the best of this query is 1, and `calibrated_range` says how fast it fades.
 
     It fades more slowly where this query's hundredth candidate would fall below 0, so that a query with nothing near is
-    still answered by likeness first.
+    still answered by likeness first. Of fewer than five hundred it is the last of the nearest fifth: the hundredth of eighty
+    is the least alike of all, and over so wide a scale prices would decide between what is very much alike.
     """
     if not len(cosines):
         return 0.0, 1.0
     best = float(cosines.max())
-    own = best - float(np.partition(cosines, -min(FAR_RANK, len(cosines)))[-min(FAR_RANK, len(cosines))])
+    far = min(FAR_RANK, max(FAR_RANK_MIN, len(cosines) // FAR_PART), len(cosines))
+    own = best - float(np.partition(cosines, -far)[-far])
     width = max(own, fades_over or 0.0, COSINE_RANGE_MIN)
     return best - width, best
 

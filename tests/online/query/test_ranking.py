@@ -213,6 +213,15 @@ def test_likeness_fades_as_the_build_measured_and_more_slowly_where_nothing_is_n
     assert low < high
 
 
+def test_of_few_candidates_the_least_alike_do_not_flatten_what_is_alike() -> None:
+    query = query_of(Part("image", "photo", 1.0))
+    steep = Calibration(visual_scale={"photo": CosineScale(0.0, 0.9, 1.0)})
+    few = np.concatenate([np.linspace(1.0, 0.8, 12), np.linspace(0.1, -0.9, 48)]).astype(np.float32)
+    assert visual_scale(calibrated_range(query, steep), few) == pytest.approx((0.8, 1.0))
+    very_few = few[[0, 5, 11, *range(12, 20)]]
+    assert visual_scale(calibrated_range(query, steep), very_few) == pytest.approx((float(very_few[9]), 1.0))
+
+
 def test_explain_says_how_the_query_was_run(client: FlaskClient) -> None:
     explained = ask(client, text="red", negative_text="blue", filters={"category": {"equals": "hats"}})["explain"]
     assert (explained["path"], explained["rows_matched"], explained["candidates"]) == ("scan_few", 1, 1)
