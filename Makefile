@@ -19,6 +19,8 @@ unexport PYTHONDONTWRITEBYTECODE
 WITHOUT_TORCH := $(patsubst %/,%,$(filter-out %/encoders/ %/photos/ %/__pycache__/,$(wildcard tests/retrieval/*/)))
 # schemathesis comes in by itself, for tests of the full tier: without it a process starts sooner.
 FAST := -q -p no:schemathesis -m "not full and not gpu and not aws"
+# What the full tier runs in a process of its own, beside the long chain that shares a Spark session: nothing here needs one.
+WITHOUT_SPARK := tests/retrieval tests/spark_jobs/models tests/demo tests/web
 # Imported once when an environment is made: bytecode is compiled there, not in the first run of everything.
 IMPORTS_pipeline := open_clip, timm, onnx, faiss, pandas, pyspark.sql, hypothesis, matplotlib.pyplot, sklearn.metrics, aiohttp, imagehash
 IMPORTS_airflow := airflow.models, airflow.dag_processing.dagbag, airflow.providers.amazon.aws.operators.emr
@@ -123,6 +125,7 @@ test-fast: $(STAMPS) ## the fast tier: no JVM, no server
 .PHONY: test-full
 test-full: $(STAMPS) .jars/local/.archived ## the full tier: Spark, servers, a scheduler
 	@rm -rf test-output/taken && mkdir -p test-output/taken
+	in_what_needs_no_spark() { $(PIPELINE)/pytest -q -m "full and not gpu and not aws" $(WITHOUT_SPARK) $(PYTEST_ARGUMENTS); }
 	in_dags() { $(AIRFLOW)/pytest -q -m "full" tests/dags $(PYTEST_ARGUMENTS); }
 	in_e2e() { $(PIPELINE)/pytest -q -m "full" tests/e2e $(PYTEST_ARGUMENTS); }
 	in_pipeline_faults() { $(PIPELINE)/pytest -q -m "full" tests/faults/pipeline $(PYTEST_ARGUMENTS); }
@@ -131,7 +134,7 @@ test-full: $(STAMPS) .jars/local/.archived ## the full tier: Spark, servers, a s
 	# Two at once, one for a core: whichever is free takes the next part.
 	rest() {
 	  local failed=
-	  for part in dags e2e pipeline_faults searcher_faults searcher; do
+	  for part in dags e2e pipeline_faults what_needs_no_spark searcher searcher_faults; do
 	    if mkdir test-output/taken/$$part 2>/dev/null; then in_$$part || failed=1; fi
 	  done
 	  test -z "$$failed"
@@ -139,9 +142,9 @@ test-full: $(STAMPS) .jars/local/.archived ## the full tier: Spark, servers, a s
 	rest > test-output/beside.log 2>&1 & beside=$$!
 	trap 'kill -- -$$beside 2>/dev/null || kill $$beside 2>/dev/null; exit 130' INT TERM
 	failed=
-	$(PIPELINE)/pytest -q -m "full and not gpu and not aws" --ignore tests/online --ignore tests/fuzz --ignore tests/dags --ignore tests/faults --ignore tests/e2e $(PYTEST_ARGUMENTS) || failed=1
+	$(PIPELINE)/pytest -q -m "full and not gpu and not aws" $(WITHOUT_SPARK:%=--ignore %) --ignore tests/online --ignore tests/fuzz --ignore tests/dags --ignore tests/faults --ignore tests/e2e $(PYTEST_ARGUMENTS) || failed=1
 	rest || failed=1
-	echo "make: what ran beside these, of: the scheduler's tests, two nights end to end, the pipeline's faults, the searcher (test-output/beside.log)"
+	echo "make: what ran beside these, of: the scheduler's tests, two nights end to end, the pipeline's faults, what needs no Spark, the searcher (test-output/beside.log)"
 	wait $$beside || failed=1
 	tail -n 100 test-output/beside.log
 	test -z "$$failed"
