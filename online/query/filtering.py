@@ -77,6 +77,9 @@ def _passing_price(columns: ItemColumns, wanted: PriceFilter) -> Mask:
         passing &= ~_matching_numbers(columns.price, wanted.not_)
     if wanted.currency is not None:
         passing &= columns.currency.rows_with([wanted.currency])
+        if set(wanted.model_dump(exclude_none=True)) == {"currency"}:
+            # A shop may give its one currency to products without a price too.
+            passing &= ~np.isnan(columns.price)
     return passing
 
 

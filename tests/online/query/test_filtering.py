@@ -102,6 +102,18 @@ def test_a_word_is_found_however_its_accents_are_written() -> None:
     assert rows_that_pass(ItemColumns.of(cafe), asked) == [True]
 
 
+def test_a_product_without_a_price_costs_nothing_in_any_currency() -> None:
+    """A mapping file may give every product of a shop the same currency."""
+    shop = ItemColumns.of(
+        conform_items(pa.table({"product_id": ["1", "2"], "price": [20.0, None], "currency": ["EUR", "EUR"]}))
+    )
+    for price, rows in (({"currency": "EUR"}, [True, False]), ({"currency": "EUR", "not": {"min": 30}}, [True, True])):
+        asked = Filters.model_validate({"price": price}, strict=True)
+        found = rows_that_pass(shop, asked)
+        assert found is not None
+        assert found.tolist() == rows, price
+
+
 def test_a_word_may_be_as_long_as_ingest_takes_it() -> None:
     for length, taken in ((INGESTED_MAX_CHARACTERS, True), (INGESTED_MAX_CHARACTERS + 1, False)):
         asked = {"attributes": {"care": {"in": ["x" * length]}}}
