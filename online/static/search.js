@@ -32,8 +32,9 @@ function resume() {
     return;
   }
   const product = parameters.get("product_id");
-  const linked = { ...lens.question, text: parameters.get("text") || "", photo: null, box: null, product: product ? { product_id: product } : null };
-  lens.ask(Object.freeze(linked), { silent: true });
+  const linked = { text: (parameters.get("text") || "").trim(), product: product ? { product_id: product } : null };
+  lens.reset(); // an address names no photo, and nothing that was chosen since
+  lens.ask(Object.freeze({ ...lens.question, ...linked }), { silent: true });
 }
 
 window.addEventListener("popstate", resume);

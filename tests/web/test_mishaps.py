@@ -10,7 +10,7 @@ from playwright.sync_api import Page, Route, expect
 
 from tests.online.tiny_shop import COLOURS, photo_of
 from tests.web.conftest import OpenSearcher, Watch
-from tests.web.visiting import choose, expect_first, expect_found, photo_file, search_words, titles, trouble
+from tests.web.visiting import choice, choose, expect_first, expect_found, photo_file, search_words, titles, trouble
 
 pytestmark = pytest.mark.full
 
@@ -85,6 +85,27 @@ def test_back_leads_to_searches_of_before_a_reload(page: Page) -> None:
     for words in ("green", "red"):
         page.go_back()
         expect_first(page, words.capitalize())
+
+
+def test_back_to_an_address_leaves_what_was_chosen_after_it(page: Page) -> None:
+    search_words(page, "red")
+    expect_first(page, "Red")
+    page.get_by_role("button", name="Closer to this: Red").first.click()
+    expect(page.locator(".chip.liked")).to_have_count(1)
+    choice(page, "shirt").check()
+    expect(page.locator("summary")).to_have_text("Filters (1)")
+    page.go_back()
+    expect(page.locator(".welcome")).to_be_visible()
+    expect(page.locator(".grid")).to_be_hidden()
+    search_words(page, "blue")
+    expect_first(page, "Blue")
+    expect(page.locator("summary")).to_have_text("Filters")
+
+
+def test_an_address_with_blanks_for_words_asks_nothing(page: Page, searcher: OpenSearcher) -> None:
+    page.goto(f"{searcher.url}/?text=%20")
+    expect(page.locator(".welcome")).to_be_visible()
+    expect(trouble(page)).to_have_text("")
 
 
 def test_an_answer_that_is_cut_short_can_be_asked_for_again(page: Page, watch: Watch) -> None:
