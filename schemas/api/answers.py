@@ -70,10 +70,11 @@ class FacetRange(BaseModel):
 
 
 class Facet(BaseModel):
-    """Products by value, most frequent first, among the candidates: the photos nearest to the query."""
+    """Products by value, most frequent first, among the candidates: the photos nearest to the query, without those that
+    earlier pages showed."""
 
     field: str
-    exact: bool = Field(description="the candidates are all products under the filters, so the counts are exact")
+    exact: bool = Field(description="the candidates are all products left under the filters, so the counts are exact")
     values: list[FacetValue] = Field(default_factory=list, description="at most 100")
     ranges: list[FacetRange] = Field(default_factory=list, description="for price")
 
@@ -89,7 +90,9 @@ class SearchResponse(BaseModel):
         "and on later pages",
     )
     cursor: str | None = Field(
-        None, description="send it to see the next page; null on the last one. It lasts until the index is built anew"
+        None,
+        description="send it to see the next page; null on the last one, and beyond 5,000 products. It lasts until the index "
+        "is built anew",
     )
     facets: list[Facet] = Field(default_factory=list, description="in the order asked for")
     explain: Explanation | None = Field(None, description="where it was asked for")

@@ -65,6 +65,13 @@ def test_a_page_asks_nothing_of_other_hosts(client: FlaskClient, page: str) -> N
         assert client.get(asset).status_code == 200
 
 
+@pytest.mark.parametrize("page", ["/", "/docs"])
+def test_a_page_says_what_there_is_without_scripts(client: FlaskClient, page: str) -> None:
+    said = re.search("<noscript>(.*)</noscript>", client.get(page).text)
+    assert said is not None
+    assert "needs JavaScript" in said[1]
+
+
 def test_the_search_page_allows_nothing_inline(client: FlaskClient) -> None:
     page = client.get("/")
     assert "unsafe" not in page.headers["Content-Security-Policy"]

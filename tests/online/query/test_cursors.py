@@ -130,6 +130,14 @@ def test_the_next_page_may_be_of_another_length(client: FlaskClient, publish: Pu
     assert form["facets"][0]["field"] == "brand"
 
 
+def test_facets_of_a_later_page_count_what_was_not_shown_yet(client: FlaskClient, publish: Publish) -> None:
+    publish()
+    cursor = ask(client, text="red", k=12)["cursor"]
+    facet = ask(client, cursor=cursor, facets=["brand"])["facets"][0]
+    assert facet["exact"]
+    assert [value["count"] for value in facet["values"]] == [18, 18]
+
+
 def test_whether_anything_is_near_is_said_on_the_first_page_only(client: FlaskClient, publish: Publish) -> None:
     publish()
     cursor = ask(client, text="red", k=5)["cursor"]
