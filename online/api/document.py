@@ -18,14 +18,19 @@ _OF_SHOPPERS = {"search", "click", "image"}
 _ANSWERS = (SearchResponse, HealthResponse, ReadyResponse)
 
 
-def _body(**models: type[BaseModel]) -> dict[str, Any]:
-    names = {"json": "application/json", "form": "multipart/form-data"}
-    content = {names[kind]: {"schema": {"$ref": f"{_REF}/{model.__name__}"}} for kind, model in models.items()}
-    return {"required": True, "content": content}
+def _content(model: type[BaseModel], **more: Any) -> dict[str, Any]:
+    return {"schema": {"$ref": f"{_REF}/{model.__name__}"}, **more}
 
 
-SEARCH_BODY = _body(form=SearchForm, json=SearchRequest)
-CLICK_BODY = _body(json=ClickRequest)
+SEARCH_BODY = {
+    "required": True,
+    "content": {
+        # Without an example pages of the document would make one of all fields at once, which is no question.
+        "application/json": _content(SearchRequest, example={"text": "red summer dress", "k": 5}),
+        "multipart/form-data": _content(SearchForm),
+    },
+}
+CLICK_BODY = {"required": True, "content": {"application/json": _content(ClickRequest)}}
 
 
 def problems(*statuses: int) -> dict[str | int, type[BaseModel] | dict[Any, Any] | None]:
@@ -50,6 +55,8 @@ def describe(app: OpenAPI, *, with_links: bool = False) -> None:
     if with_links:
         for model, linking in ((SearchForm, LinkingForm), (SearchRequest, LinkingRequest)):
             app.components_schemas[model.__name__] = _schemas(linking)[linking.__name__]
+    form = SearchForm.__name__
+    app.components_schemas[form] = _as_form(app.components_schemas[form])
     app.generate_spec_json()  # type: ignore[no-untyped-call]
     _drop_library_errors(app.spec_json)
     _name_operations(app)
@@ -75,6 +82,19 @@ def _schemas(*models: type[BaseModel], mode: _Mode = "validation") -> dict[str, 
         schemas.update(schema.get("$defs", {}))
         schemas[model.__name__] = {name: part for name, part in schema.items() if name != "$defs"}
     return schemas
+
+
+def _as_form(schema: dict[str, Any]) -> dict[str, Any]:
+    """A form has no null: what writes one from the document, such as /docs, would send the word."""
+    return {**schema, "properties": {name: _never_null(field) for name, field in schema["properties"].items()}}
+
+
+def _never_null(field: dict[str, Any]) -> dict[str, Any]:
+    kinds = [kind for kind in field.get("anyOf", ()) if kind != {"type": "null"}]
+    if not kinds:
+        return field
+    said = {name: part for name, part in field.items() if name not in ("anyOf", "default")}
+    return {**said, **(kinds[0] if len(kinds) == 1 else {"anyOf": kinds})}
 
 
 def _drop_library_errors(document: dict[str, Any]) -> None:

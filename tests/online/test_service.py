@@ -167,6 +167,13 @@ def test_the_document_describes_every_route_and_its_errors(client: FlaskClient) 
     assert "422" not in document["paths"]["/health"]["get"]["responses"]
 
 
+def test_a_form_is_not_said_to_have_nulls_and_json_has_an_example(client: FlaskClient) -> None:
+    document = client.get("/openapi.json").get_json()
+    assert "null" not in str(document["components"]["schemas"]["SearchForm"]["properties"])
+    example = document["paths"]["/search"]["post"]["requestBody"]["content"]["application/json"]["example"]
+    assert client.post("/search", json=example).status_code == 200
+
+
 def test_operations_are_named_by_their_routes(client: FlaskClient) -> None:
     paths = client.get("/openapi.json").get_json()["paths"]
     names = {(operation["tags"][0], operation["operationId"]) for path in paths.values() for operation in path.values()}
