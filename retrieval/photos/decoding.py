@@ -60,11 +60,17 @@ _ON_THEIR_SIDE = (5, 6, 7, 8)
 
 @dataclass(frozen=True)
 class PhotoLimits:
-    """What a photo may cost. `max_scans` bounds progressive JPEGs, where each scan is another pass over all pixels."""
+    """What a photo may cost. `max_scans` and `max_scanned_pixels` bound progressive JPEGs, where each scan is another pass
+    over all pixels: encoders write ten or so, at any size, and a hundred over 64 million take ten seconds."""
 
     max_pixels: int = 64_000_000
     max_decoded_bytes: int = 256_000_000
     max_scans: int = 100
+    max_scanned_pixels: int = 1_000_000_000
+
+    def scans_of(self, pixels: int) -> int:
+        """How many a photo of so many pixels may have."""
+        return min(self.max_scans, self.max_scanned_pixels // max(pixels, 1))
 
 
 DEFAULT_LIMITS = PhotoLimits()
@@ -182,8 +188,9 @@ def _refuse_bombs(opened: Image.Image, data: bytes, source_format: str, limits: 
         raise PhotoRejected(PhotoReason.TOO_MANY_PIXELS, f"{width} x {height}")
     if 4 * pixels > limits.max_decoded_bytes:  # the widest step on the way to RGB is RGBA
         raise PhotoRejected(PhotoReason.TOO_MANY_PIXELS, f"{width} x {height} decode to {4 * pixels} bytes")
-    if source_format == "JPEG" and data.count(SCAN_MARK) > limits.max_scans and has_more_scans(data, limits.max_scans):
-        raise PhotoRejected(PhotoReason.DECODE_FAILED, f"more than {limits.max_scans} scans")
+    scans = limits.scans_of(pixels)
+    if source_format == "JPEG" and data.count(SCAN_MARK) > scans and has_more_scans(data, scans):
+        raise PhotoRejected(PhotoReason.DECODE_FAILED, f"more than {scans} scans")
     if source_format == "PNG" and _has_damaged_chunk(data):
         raise PhotoRejected(PhotoReason.DECODE_FAILED, "a chunk's checksum is wrong")
 

@@ -171,6 +171,17 @@ def test_limits_are_the_callers() -> None:
     assert rejected(encoded(gradient(), progressive=True), limits=PhotoLimits(max_scans=3)) == PhotoReason.DECODE_FAILED
 
 
+def test_a_large_progressive_jpeg_may_have_as_many_scans_as_encoders_write_and_no_more() -> None:
+    largest = PhotoLimits().max_pixels
+    assert PhotoLimits().scans_of(largest) == 15
+    assert PhotoLimits().scans_of(12_000_000) == 83
+    assert PhotoLimits().scans_of(1) == 100
+    photo = encoded(gradient(), progressive=True)  # of ten scans
+    pixels = gradient().width * gradient().height
+    assert decode_photo(photo, PhotoLimits(max_scanned_pixels=10 * pixels)).size == gradient().size
+    assert rejected(photo, limits=PhotoLimits(max_scanned_pixels=10 * pixels - 1)) == PhotoReason.DECODE_FAILED
+
+
 def test_a_damaged_body_is_a_decode_failure() -> None:
     data = bytearray(encoded(gradient(), "PNG"))
     data[data.index(b"IDAT") + 4] ^= 0xFF
