@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from online.query.ranking import Ranked
 from online.snapshots.snapshot import Snapshot
-from retrieval.search.candidates import Candidates
+from retrieval.search.candidates import Candidates, shown_scores
 from schemas.api.answers import SearchResult, Term
 
 
@@ -13,12 +13,12 @@ def read_results(
     snapshot: Snapshot, found: Candidates, ranked: Ranked, chosen: NDArray[np.int64], *, explain: bool
 ) -> list[SearchResult]:
     """The tiles of the chosen candidates, in their order."""
-    tiles = snapshot.catalog.tiles(found.rows[chosen])
+    tiles, scores = snapshot.catalog.tiles(found.rows[chosen]), shown_scores(found.scores[chosen])
     return [
         SearchResult(
             product_id=tile["product_id"],
             group_id=tile["group_id"] or tile["product_id"],
-            score=round(float(found.scores[place]), 6),
+            score=score,
             rank_score=round(float(ranked.scores[place]), 6),
             image_id=tile["image_id"],
             uri=f"/images/{tile['image_id']}",
@@ -32,5 +32,5 @@ def read_results(
             attributes=tile["attributes"],
             explain={name: Term(**term) for name, term in ranked.explain(place).items()} if explain else None,
         )
-        for place, tile in zip(chosen.tolist(), tiles, strict=True)
+        for place, score, tile in zip(chosen.tolist(), scores.tolist(), tiles, strict=True)
     ]

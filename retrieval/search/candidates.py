@@ -31,14 +31,21 @@ class Candidates:
     complete: bool
 
     def at_least(self, score: float | None) -> "Candidates":
-        """Those that score as much; all of them where nothing is asked."""
+        """Those that score as much, as answers show it: a score that was shown is reached by what had it. All of them
+        where nothing is asked."""
         if score is None:
             return self
-        kept = int(np.count_nonzero(self.scores >= score))
+        kept = int(np.count_nonzero(shown_scores(self.scores) >= score))
         # Where every row was scored, those that did not come are poorer than those that did.
         all_scored = self.plan.path == "exact" or (not self.plan.nprobe and self.plan.rows_matched <= ALL_READ_MAX)
         complete = self.complete or (all_scored and kept < len(self.scores))
         return replace(self, scores=self.scores[:kept], rows=self.rows[:kept], complete=complete)
+
+
+def shown_scores(scores: Float32) -> NDArray[np.float64]:
+    """Cosines (n,) as answers show them: to six decimals, and never beyond 1, though kept vectors are rounded and may be a
+    little longer."""
+    return np.clip(np.round(scores.astype(np.float64), 6), -1, 1)
 
 
 class Searchable(Protocol):

@@ -16,7 +16,7 @@ from online.query.diversity import diversify
 from online.query.match_quality import poor_match_below
 from online.searcher import Searcher
 from retrieval.encoders.contract import unit_rows
-from retrieval.search.candidates import Candidates
+from retrieval.search.candidates import Candidates, shown_scores
 from retrieval.search.planner import Plan
 from retrieval.store.objects import FolderStore
 from schemas.calibration import Calibration, CategoryValues, CosineScale
@@ -135,6 +135,23 @@ def test_nothing_below_the_least_score_is_shown_or_counted(client: FlaskClient, 
     assert [result["product_id"] for result in body["results"]] == ["b"]
     assert counts(body) == {"red": 1}
     assert ask(client, text="yellow", min_score=1.0)["results"] == []
+
+
+def test_a_product_has_the_score_that_it_was_shown_with(client: FlaskClient, serve: Serve) -> None:
+    serve(WARDROBE)
+    for result in ask(client, text="green")["results"]:
+        found = ask(client, text="green", min_score=result["score"])["results"]
+        assert result["product_id"] in [each["product_id"] for each in found], result["score"]
+
+
+@given(st.lists(st.floats(-1.125, 1.125, width=32), min_size=1, max_size=20))
+def test_what_was_shown_with_a_score_reaches_it_and_nothing_below_does(scores: list[float]) -> None:
+    cosines = np.sort(np.array(scores, np.float32))[::-1]
+    shown = shown_scores(cosines).tolist()
+    candidates = Candidates(cosines, np.arange(len(cosines)), Plan("exact", "", len(cosines)), complete=True)
+    for least in shown:
+        assert -1 <= least <= 1
+        assert candidates.at_least(least).rows.tolist() == [row for row, score in enumerate(shown) if score >= least]
 
 
 def test_candidates_are_complete_once_the_poorest_is_too_poor_where_every_row_was_scored() -> None:
