@@ -191,7 +191,7 @@ def _form_texts(request: Request) -> MultiDict[str, str]:
 def _read_part(name: str, text: str, model: type[BaseModel]) -> BaseModel:
     """A part of a form that holds a JSON object; its types must be right as they stand."""
     try:
-        found = _parse_json(text, (name,))
+        found = _parse_json(text.removeprefix("\ufeff"), (name,))  # of a body Python takes it off itself
     except (ValueError, RecursionError) as error:
         raise wrong_fields([FieldError(field=name, message=f"must be JSON: {one_line(error)}")]) from None
     try:

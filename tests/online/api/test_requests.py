@@ -221,6 +221,9 @@ def test_json_of_a_form_may_come_as_a_file(client: FlaskClient) -> None:
     ]
     assert fields_of(ask(b'{"shape": 1}')) == ["filters.shape"]
     assert fields_of(ask(b"\xff")) == ["filters"]
+    assert ask(b'\xef\xbb\xbf{"in_stock": true}').status_code == 200, (
+        "as editors of Windows write it, and as a body may be"
+    )
 
 
 @pytest.mark.parametrize(("k", "status"), [(2.0, 200), (1e2, 200), (2.5, 422), (1e300, 422)])
