@@ -163,6 +163,29 @@ def test_prices_can_be_given_in_any_currency_of_the_shop(page: Page) -> None:
     expect(page.locator(".grid")).to_have_attribute("aria-busy", "false")
 
 
+def test_a_price_that_is_typed_while_an_answer_comes_is_kept(page: Page) -> None:
+    search_words(page, "red")
+    expect_first(page, "Red")
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/search", hold)
+    page.get_by_label("Lowest price").click()
+    with page.expect_request("**/search"):
+        page.keyboard.type("10")
+        page.keyboard.press("Tab")
+        page.keyboard.type("4")
+    held[0].continue_()
+    expect(page.locator("summary")).to_have_text("Filters (1)")
+    page.keyboard.type("0")
+    with page.expect_request("**/search") as asked:
+        page.keyboard.press("Enter")
+    price = json.loads(asked.value.post_data or "{}")["filters"]["price"]
+    assert (price["min"], price["max"]) == (10, 40)
+
+
 def test_a_long_title_does_not_stretch_its_row(page: Page) -> None:
     def name_at_length(answer: dict[str, Any]) -> None:
         answer["results"][0]["title"] = "A dress of many words " * 40

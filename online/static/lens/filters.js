@@ -13,6 +13,7 @@ export class FilterPanel {
     this.known = new Map(); // field → what could be chosen before anything of it was chosen
     this.opened = new Set(); // fields whose long list is shown whole
     this.currency = null; // that prices are given in, once one was chosen
+    this.prices = null; // their fields
     this.groups = el("div", { className: "groups" });
     this.clear = el("button", { type: "button", className: "quiet", textContent: "Clear all filters", on: { click: () => this.#clear() } });
     this.summary = el("summary", { textContent: "Filters" });
@@ -36,10 +37,10 @@ export class FilterPanel {
     const counts = new Map(answer.facets.map((facet) => [facet.field, facet]));
     const groups = [...this.known.values()].map((facet) => this.#group(facet, counts.get(facet.field))).filter(Boolean);
     const inexact = answer.facets.some((facet) => !facet.exact);
-    this.groups.replaceChildren(
+    fill(this.groups, [
       ...groups,
       ...(inexact && groups.length ? [el("p", { className: "hint", textContent: "Counts are those among the nearest products." })] : []),
-    );
+    ]);
     const chosen = Object.values(filters).reduce((sum, value) => sum + (Array.isArray(value) ? value.length : 1), 0);
     this.summary.textContent = chosen ? `Filters (${chosen})` : "Filters";
     this.clear.hidden = chosen === 0;
@@ -92,6 +93,8 @@ export class FilterPanel {
   }
 
   #prices(ranges) {
+    const active = this.element.getRootNode().activeElement;
+    if (active?.matches("input") && this.prices?.contains(active)) return this.prices; // else what is being typed would be lost
     const chosen = this.filters.price || {};
     if (!ranges.length) return null;
     const range = ranges.find(({ currency }) => currency === (chosen.currency || this.currency)) || ranges[0];
@@ -120,7 +123,8 @@ export class FilterPanel {
     });
     [low, high].forEach((input) => input.addEventListener("change", tell));
     const unit = currencies.length > 1 ? currency : el("span", { className: "unit", textContent: range.currency || "" });
-    return el("fieldset", {}, el("legend", { textContent: "Price" }), el("div", { className: "prices" }, low, el("span", { textContent: "to" }), high, unit), wrong);
+    this.prices = el("fieldset", {}, el("legend", { textContent: "Price" }), el("div", { className: "prices" }, low, el("span", { textContent: "to" }), high, unit), wrong);
+    return this.prices;
   }
 
   #choose(field, value) {
@@ -138,6 +142,14 @@ export class FilterPanel {
     this.filters = filters;
     this.onFilter(filters);
   }
+}
+
+/** Like replaceChildren, but one that stays is not touched: it keeps the focus and what is being typed in it. */
+function fill(parent, nodes) {
+  for (const child of [...parent.children]) if (!nodes.includes(child)) child.remove();
+  const staying = nodes.findIndex((node) => node.parentNode === parent);
+  parent.prepend(...nodes.slice(0, Math.max(0, staying)));
+  parent.append(...nodes.slice(staying + 1));
 }
 
 function nameOf(field) {
