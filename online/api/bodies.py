@@ -33,6 +33,9 @@ nothing else would become gigabytes of them."""
 ERRORS_MAX = 100
 """As many wrong fields are told one by one; nobody mends more at a time."""
 
+DIGITS_MAX = 400
+"""Of a whole number; a float has 309 at most."""
+
 _NAMED_MAX = 5
 _FORM_ADVICE = "send all of it, in UTF-8, and let what writes the form write Content-Type with its boundary too"
 
@@ -163,7 +166,12 @@ def _parse_json(text: bytes | str, within: tuple[str, ...] = ()) -> Any:
             raise wrong_fields([FieldError(field=path, message="given more than once") for path in twice])
         return found
 
-    return json.loads(text, object_pairs_hook=once_each)
+    return json.loads(text, object_pairs_hook=once_each, parse_int=_read_digits)
+
+
+def _read_digits(digits: str) -> int | float:
+    """Of thousands of digits Python makes no integer, and says so without the field: infinity then, which no field takes."""
+    return int(digits) if len(digits) <= DIGITS_MAX else float(digits)
 
 
 def _path(*names: object) -> str:

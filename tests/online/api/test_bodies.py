@@ -67,6 +67,17 @@ def test_a_name_that_json_has_twice_is_named(client: FlaskClient) -> None:
     assert (half_of_a_pair.status_code, half_of_a_pair.get_json()["errors"][0]["field"]) == (422, "?")
 
 
+@pytest.mark.parametrize(
+    ("question", "field"),
+    [('"k": %s', "k"), ('"k": -%s', "k"), ('"filters": {"price": {"in": [%s]}}', "filters.price.in.0")],
+)
+def test_a_number_of_thousands_of_digits_is_named(client: FlaskClient, question: str, field: str) -> None:
+    answer = client.post(
+        "/search", data='{"text": "red", ' + question % ("9" * 5_000) + "}", content_type="application/json"
+    )
+    assert (answer.status_code, answer.get_json()["errors"][0]["field"]) == (422, field)
+
+
 def test_a_filter_that_a_form_has_twice_in_one_object_is_named(client: FlaskClient) -> None:
     filters = '{"price": {"min": 10}, "price": {"max": 50}}'
     answer = client.post("/search", data={"text": "red", "filters": filters})
