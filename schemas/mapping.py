@@ -15,7 +15,8 @@ title = "{name} {variant}"
 brand = "maker.name"                # a field of an object; of a list's objects each one's, and of one: "variants.0.price"
 
 [images]                            # each of these may be a template too
-columns = ["photo_1", "photo_2"]    # or  column = "photos" and separator = "|"
+columns = ["photo_1", "gallery"]     # each one link, a JSON list, or what a separator parts; or  column = "photos"
+separator = "|"                     # between the links of one field; of columns only where it is written here
 template = "images/{image}.jpg"     # or a template
 base = "https://shop.example/"      # what relative links are joined to; the catalog folder where absent
 
@@ -38,6 +39,8 @@ from schemas.errors import MappingInvalid
 
 SOURCE_FORMATS = ("csv", "jsonl", "parquet", "postgresql")
 DECIMAL_SIGNS = (".", ",")
+LINK_SEPARATOR = "|"
+"""Between the links of one `column` where the mapping names none."""
 MAPPED_COLUMNS = (
     "product_id", "title", "description", "brand", "category", "colour", "price", "currency", "in_stock",
     "group_id", "created_at", "updated_at", "deleted",
@@ -55,11 +58,11 @@ _FIELD = re.compile(r"\{([^{}]+)\}")
 
 @dataclass(frozen=True)
 class ImageLinks:
-    """Where a row's links stand: exactly one of `columns`, `column` (with `separator`) and `template`."""
+    """Where a row's links stand: exactly one of `columns`, `column` and `template`; `separator` parts those of one field."""
 
     columns: tuple[str, ...] = ()
     column: str | None = None
-    separator: str = "|"
+    separator: str | None = None
     template: str | None = None
     base: str | None = None
 
@@ -203,7 +206,7 @@ def _image_links(section: dict[str, Any], name: str) -> ImageLinks:
     return ImageLinks(
         columns=tuple(columns),
         column=section.get("column"),
-        separator=section.get("separator", "|"),
+        separator=section.get("separator"),
         template=section.get("template"),
         base=section.get("base"),
     )

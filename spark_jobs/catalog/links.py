@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from schemas.mapping import ImageLinks
+from schemas.mapping import LINK_SEPARATOR, ImageLinks
 from spark_jobs.catalog.text import clean, expression, template
 
 _HAS_SCHEME = r"^[A-Za-z][A-Za-z0-9+.\-]+:"
@@ -30,10 +30,11 @@ def base_uri(links: ImageLinks, folder_uri: str | None) -> str | None:
 
 def found_links(links: ImageLinks) -> Column:
     """The links as they stand in the row, in the shop's order: ARRAY<STRING>, blanks left out."""
-    if links.columns:
-        given = F.array(*[expression(column, blank_if_null=False) for column in links.columns])
+    if links.columns:  # a main photo often stands beside a gallery, which is a list in its one field
+        fields = [_split(expression(column, blank_if_null=False), links.separator) for column in links.columns]
+        given = F.flatten(F.array_compact(F.array(*fields)))
     elif links.column:
-        given = _split(expression(links.column, blank_if_null=False), links.separator)
+        given = _split(expression(links.column, blank_if_null=False), links.separator or LINK_SEPARATOR)
     else:
         given = F.array(template(str(links.template), blank_if_null=False))
     cleaned = F.filter(F.transform(given, clean), lambda link: link.isNotNull() & ~link.rlike(_JSON))
@@ -45,9 +46,9 @@ def resolved_links(found: Column, base: str | None) -> Column:
     return F.array_distinct(F.array_compact(F.transform(found, lambda link: _resolve(link, base))))
 
 
-def _split(text: Column, separator: str) -> Column:
-    """A list in one field: a JSON array, or parts between separators."""
-    parts = F.split(text, r"\Q" + separator + r"\E")
+def _split(text: Column, separator: str | None) -> Column:
+    """A list in one field: a JSON array, or parts between separators, where there is one."""
+    parts = F.split(text, r"\Q" + separator + r"\E") if separator else F.when(text.isNotNull(), F.array(text))
     is_list = F.ltrim(text).startswith("[") & F.rtrim(text).endswith("]")  # [1].jpg is a file
     as_json = F.when(is_list, F.from_json(text, "array<string>"))
     return F.coalesce(as_json, parts)

@@ -23,7 +23,15 @@ from PIL import Image
 
 from retrieval.photos.decoding import decode_photo
 from schemas.errors import BadData, MappingInvalid, PhotoRejected
-from schemas.mapping import NEEDS_ALL_FIELDS, CatalogMapping, ImageLinks, fields_of, is_template, way_into
+from schemas.mapping import (
+    LINK_SEPARATOR,
+    NEEDS_ALL_FIELDS,
+    CatalogMapping,
+    ImageLinks,
+    fields_of,
+    is_template,
+    way_into,
+)
 from schemas.reasons import FetchReason, RowReason, http_reason
 from spark_jobs.evaluation.nested_values import text_within
 from spark_jobs.fetch.links import LinkRefused, parse_link
@@ -246,18 +254,18 @@ def _links(row: dict[str, str], images: ImageLinks) -> list[str]:
     if images.template:
         given = [_fill(images.template, row, all)]
     elif images.column:
-        given = _split(_fill(images.column, row, all), images.separator)
+        given = _split(_fill(images.column, row, all), images.separator or LINK_SEPARATOR)
     else:
-        given = [_fill(column, row, all) for column in images.columns]
+        given = [link for column in images.columns for link in _split(_fill(column, row, all), images.separator)]
     return [link.strip() for link in given if isinstance(link, str) and link.strip()]
 
 
-def _split(text: str, separator: str) -> list[Any]:
-    """A list in one field: a JSON array, or parts between separators."""
+def _split(text: str, separator: str | None) -> list[Any]:
+    """A list in one field: a JSON array, or parts between separators, where there is one."""
     if text.lstrip().startswith("["):
         with suppress(ValueError, RecursionError):
             return list(json.loads(text))
-    return text.split(separator)
+    return text.split(separator) if separator else [text]
 
 
 def _absolute(link: str, images: ImageLinks, catalog: Path) -> str:

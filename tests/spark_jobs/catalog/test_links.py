@@ -34,6 +34,16 @@ def test_columns_of_links_may_be_templates(spark: SparkSession) -> None:
 
 
 @pytest.mark.full
+def test_a_column_of_several_may_hold_a_gallery(spark: SparkSession) -> None:
+    texts = [("m.jpg", '["g.jpg","h.jpg"]'), ("m.jpg", None), (None, "g.jpg,h|i.jpg"), (None, None)]
+    rows = spark.createDataFrame(texts, "main string, gallery string")
+    found = [row[0] for row in rows.select(found_links(ImageLinks(columns=("main", "gallery")))).collect()]
+    assert found == [["m.jpg", "g.jpg", "h.jpg"], ["m.jpg"], ["g.jpg,h|i.jpg"], []]
+    parted = found_links(ImageLinks(columns=("main", "gallery"), separator=","))
+    assert [row[0] for row in rows.select(parted).collect()][2] == ["g.jpg", "h|i.jpg"]
+
+
+@pytest.mark.full
 def test_objects_are_no_links_and_a_file_may_begin_with_a_bracket(spark: SparkSession) -> None:
     texts = ['[{"url":"a.jpg"},"b.jpg"]', '{"url":"a.jpg"}', '[["a.jpg"]]', "[1].jpg", "{3F25}.jpg", ' ["a.jpg"] ']
     rows = spark.createDataFrame([(text,) for text in texts], "photo string")

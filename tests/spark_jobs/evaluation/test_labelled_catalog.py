@@ -219,6 +219,16 @@ def test_names_with_dots_lead_into_columns_as_in_ingest(tmp_path: Path):
         ]
 
 
+def test_a_column_of_several_may_hold_a_gallery(tmp_path: Path):
+    (tmp_path / "rows.csv").write_text(
+        'sku,kind,wool,front,back\n1,hat,,m.jpg,"[""g.jpg"",""h.jpg""]"\n2,bag,,"i,j|k",\n'
+    )
+    for separator, last in (({}, ["i,j|k"]), ({"separator": ","}, ["i", "j|k"])):
+        by = mapping_of({"format": "csv", "path": "rows.csv"}, {"columns": ["front", "back"], **separator})
+        names = [Path(photo.link).name for photo in read_labelled_photos(tmp_path, by)]
+        assert names == ["m.jpg", "g.jpg", "h.jpg", *last]
+
+
 def test_a_name_with_dots_that_leads_nowhere_is_refused(tmp_path: Path):
     (tmp_path / "rows.csv").write_text("sku,kind,wool,photos\n1,hat,,a.jpg\n")
     with pytest.raises(MappingInvalid, match=r"pictures\.src"):
