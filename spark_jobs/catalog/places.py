@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from schemas.errors import CatalogMissing
+from schemas.errors import CatalogMissing, Misconfigured
+
+_WEB_SCHEMES = ("http", "https", "ftp", "sftp")
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,14 @@ class CatalogPlace:
         return (path.parent if path.is_file() else path).as_uri().rstrip("/") + "/"
 
     def file(self, source_path: str) -> str:
-        """The path for Spark to read. Raises CatalogMissing where a local one is not there."""
+        """The path for Spark to read. Raises CatalogMissing where a local one is not there, Misconfigured for a web address."""
         path = self.local_path
+        scheme = urlsplit(self.uri).scheme
+        if scheme in _WEB_SCHEMES:  # a feed's own address; it may hold a password
+            raise Misconfigured(
+                f"--catalog is a web address ({scheme}:), which nobody downloads here: save it to a folder or an s3:// "
+                "prefix, and name that"
+            )
         if path is None:
             return self.uri.rstrip("/").replace("s3://", "s3a://", 1) + (f"/{source_path}" if source_path else "")
         if not path.exists():

@@ -33,6 +33,7 @@ _REFUSALS: Signs = (
     (("NoSuchBucket", "UnknownStoreException"), "lies in a bucket that does not exist: mend --catalog, or create it"),
     (("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "NoAuthWithAWSException", "AccessControlException",
       "Permission denied"), "may not be read by this user: check credentials and permissions, or mend --catalog"),
+    (("No FileSystem for scheme",), "lies where Spark here cannot read: name a folder, s3:// or jdbc:postgresql://"),
 )  # fmt: skip
 """What a person has to change elsewhere, before the same catalog can be read."""
 

@@ -19,6 +19,7 @@ _FIXES = (
     ("AccessDenied", "access is denied: check the credentials and policy, or name another --lake"),
     ("AccessControlException", "access is denied: fix its permissions, or name another --lake"),
     ("Permission denied", "permission is denied: fix its permissions, or name another --lake"),
+    ("No FileSystem for scheme", "Spark here knows no such file system: name a folder, or an s3:// prefix"),
     ("DELTA_CANNOT_CREATE_LOG_PATH", "no folder can be made there: fix its permissions, or name another --lake"),
 )
 """Words of Linux, Hadoop and Delta, anywhere in the trace of an error; what is said outermost says least."""

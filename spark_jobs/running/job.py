@@ -117,7 +117,8 @@ def absolute_lake(lake: str) -> str:
     """A folder as an absolute path (Spark takes a relative one for a table's name); a URI as it is. Raises Misconfigured."""
     if not lake.strip():
         raise Misconfigured("--lake is empty: name a folder, or an s3:// prefix")
-    return lake.rstrip("/") if "://" in lake else str(Path(lake).absolute())
+    is_uri = "://" in lake or lake.startswith("file:/")  # as Java writes them, with one slash
+    return lake.rstrip("/") if is_uri else str(Path(lake).absolute())
 
 
 def run_job(

@@ -15,6 +15,7 @@ PLACE = CatalogPlace("s3://shop/catalog")
         ("o.a.h.fs.s3a.UnknownStoreException: `s3a://shop/': NoSuchBucket\n\tat …", Misconfigured, "does not exist"),
         ("S3Exception: (Service: S3, Status Code: 403) SignatureDoesNotMatch\n\tat …", Misconfigured, "credentials"),
         ("NoAuthWithAWSException: No AWS Credentials provided by …\n\tat …", Misconfigured, "credentials"),
+        ('UnsupportedFileSystemException: No FileSystem for scheme "gs"\n\tat …', Misconfigured, "cannot read: name a"),
         ("java.io.IOException: … is not a Parquet file. Expected magic number\n\tat …", BadData, "a Parquet file"),
     ],
 )

@@ -324,6 +324,13 @@ def test_a_catalog_that_is_not_there_says_which_part(spark: SparkSession, tmp_pa
         read_source(spark, CatalogPlace(str(tmp_path)), csv_mapping())
 
 
+@pytest.mark.parametrize("feed", ["https://shop.example/feed.csv", "http://u:secret@shop.example/feed", "ftp://x/feed"])
+def test_the_address_of_a_feed_is_no_catalog_and_its_password_is_not_told(feed: str) -> None:
+    with pytest.raises(Misconfigured, match=r"web address \(\w+:\), .*: save it to a folder") as refused:
+        CatalogPlace(feed).file("feed.csv")
+    assert "secret" not in str(refused.value)
+
+
 def test_an_empty_file_has_no_rows_as_an_hour_without_changes_needs_it(spark: SparkSession, tmp_path: Path) -> None:
     assert transform(read_csv(spark, tmp_path, b""), csv_mapping(), None, Mode.CHANGES).count() == 0
 

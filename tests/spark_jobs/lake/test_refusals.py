@@ -24,6 +24,7 @@ from spark_jobs.lake.tables import Lake, retry_conflicts
         ("java.io.FileNotFoundException: /l/p.parquet (Permission denied)", "fix its permissions"),
         ("java.nio.file.AccessDeniedException: s3a://b/l: PUT: 403", "check the credentials and policy"),
         ("UnknownStoreException: `s3a://b/l': Bucket does not exist", "the bucket does not exist: create it"),
+        ('UnsupportedFileSystemException: No FileSystem for scheme "gs"', "name a folder, or an s3:// prefix"),
         ("[DELTA_CANNOT_CREATE_LOG_PATH] Cannot create file:/l/_delta_log", "no folder can be made there"),
         (
             "[DELTA_CANNOT_CREATE_LOG_PATH] Cannot create /l\nCaused by: Parent path is not a directory: /l",

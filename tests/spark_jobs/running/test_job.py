@@ -6,7 +6,7 @@ import pytest
 
 from schemas.errors import GateFailed, MissingReceipt, ShopLensError, StoreUnavailable
 from schemas.receipts import Receipt
-from spark_jobs.running.job import JobContext, above_zero, job_parser, run_job, share_of_one
+from spark_jobs.running.job import JobContext, above_zero, absolute_lake, job_parser, run_job, share_of_one
 
 
 def arguments_for(tmp_path: Path) -> list[str]:
@@ -151,3 +151,10 @@ def test_arguments_that_cannot_be_meant_are_one_line(
     assert run_job("count", job_parser(None), count_one, given) == 78
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert says in line
+
+
+def test_a_lake_is_a_folder_or_an_address_however_many_slashes_java_writes() -> None:
+    assert absolute_lake("lake/") == str(Path("lake").absolute())
+    assert absolute_lake("s3://shop/lake/") == "s3://shop/lake"
+    assert absolute_lake("file:///shop/lake") == "file:///shop/lake"
+    assert absolute_lake("file:/shop/lake") == "file:/shop/lake"
