@@ -72,6 +72,7 @@ def fetch_images(context: JobContext, arguments: argparse.Namespace) -> Receipt:
     run.safety.open_scorer()  # a model that cannot be loaded ends the job here, not in a worker
     spark = open_session(JOB, s3=context.uses_s3, lake=context.lake)
     lake = Lake(spark, context.lake)
+    _refuse_no_catalog(lake)
     as_of = moment_of_looks(context)
     staging = Staging(spark, lake.root, run_name(context.dag, context.interval.key, as_of))
     before = {table.path: lake.version(table) for table in _READ}
@@ -101,6 +102,12 @@ def fetch_images(context: JobContext, arguments: argparse.Namespace) -> Receipt:
         counts=counts, table_versions=after,
         facts={SHOWN_SINCE: since, "read": before, "set_rules": asdict(run.set_rules), "lake_id": lake.lake_id()},
     )  # fmt: skip
+
+
+def _refuse_no_catalog(lake: Lake) -> None:
+    """Of a misspelt lake nothing would be looked at, which reads like success, and its empty tables would stay."""
+    if not lake.exists(PRODUCTS):
+        raise Misconfigured(f"{lake.root} holds no products: mend --lake, or run {INGEST_JOB} first")
 
 
 def judge_photos(

@@ -328,6 +328,14 @@ def test_a_reason_that_is_not_on_the_list_is_answered_with_the_list(
     assert "http_429" in capsys.readouterr().err
 
 
+def test_a_lake_that_no_catalog_came_to_is_refused_and_left_unmade(
+    lake: Lake, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert Shop(lake, tmp_path).fetch("--redrive-reason", "http_429") == 78
+    assert f"{lake.root} holds no products: mend --lake" in capsys.readouterr().err
+    assert not Path(lake.root).exists()
+
+
 def test_the_words_for_spark_say_what_the_arrow_schemas_say(spark: SparkSession) -> None:
     for ddl, schema in ((ORDER_DDL, ORDER_SCHEMA), (OUTCOME_DDL, OUTCOME_SCHEMA)):
         empty = spark.createDataFrame([], ddl).toArrow().schema
