@@ -17,6 +17,7 @@ from retrieval.store.objects import ObjectStore, open_store
 from schemas.errors import BadData, Corrupt, Misconfigured, MissingReceipt, ShopLensError, StoreUnavailable
 from schemas.intervals import DataInterval, format_time_key, parse_time
 from schemas.receipts import Receipt, failure_key, receipt_key
+from spark_jobs.running.ctrl_c import stopping_is_told
 from spark_jobs.running.passing_troubles import name_trouble
 
 log = logging.getLogger("shoplens")
@@ -135,13 +136,14 @@ def run_job(
     started = time.monotonic()
     context: JobContext | None = None
     try:
-        arguments = parser.parse_args(argv)
-        context = context_of(job, arguments)
-        _refuse_unwritable(context.store)
-        receipt = body(context, arguments)
-        receipt.figures.setdefault("seconds", round(time.monotonic() - started, 3))
-        receipt.figures.setdefault("startup_seconds", round(_startup_seconds(started), 3))
-        context.write_receipt(receipt)
+        with stopping_is_told():
+            arguments = parser.parse_args(argv)
+            context = context_of(job, arguments)
+            _refuse_unwritable(context.store)
+            receipt = body(context, arguments)
+            receipt.figures.setdefault("seconds", round(time.monotonic() - started, 3))
+            receipt.figures.setdefault("startup_seconds", round(_startup_seconds(started), 3))
+            context.write_receipt(receipt)
     except ShopLensError as error:
         return _end_badly(job, context, error)
     except KeyboardInterrupt:

@@ -1,5 +1,6 @@
 import argparse
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -131,6 +132,24 @@ def test_a_job_that_is_stopped_by_hand_is_one_line(tmp_path: Path, capsys: pytes
         raise KeyboardInterrupt
 
     assert run_job("a_job", job_parser(None), stop, arguments_for(tmp_path)) == 130
+    assert capsys.readouterr().err.startswith("a_job: stopped by hand; run again")
+
+
+def test_what_ctrl_c_breaks_is_stopped_by_hand_and_no_error_of_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def cancel(*_: object) -> None:
+        raise RuntimeError("An error occurred while calling o51.sc")  # as PySpark's handler does while a session starts
+
+    def start(context: JobContext, arguments: argparse.Namespace) -> Receipt:
+        before = signal.signal(signal.SIGINT, cancel)
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            signal.signal(signal.SIGINT, before)
+        return context.receipt()
+
+    assert run_job("a_job", job_parser(None), start, arguments_for(tmp_path)) == 130
     assert capsys.readouterr().err.startswith("a_job: stopped by hand; run again")
 
 
