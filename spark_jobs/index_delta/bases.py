@@ -8,6 +8,7 @@ from retrieval.encoders.bundles import default_cache_folder
 from retrieval.folders.kinds import BUILD_FOLDERS
 from retrieval.search.segments import Segment, open_build
 from retrieval.store.objects import ObjectStore
+from schemas.errors import Misconfigured
 
 KEPT = 4
 """Folders that stay: the bases that CURRENT names, and one to spare."""
@@ -22,13 +23,20 @@ _verified: set[Path] = set()
 
 
 def open_base(store: ObjectStore, build_id: str, cache_folder: Path | None = None) -> Segment:
-    """The build, verified. Raises BadData where the store has none, Corrupt, StoreUnavailable."""
+    """The build, verified. Raises BadData where the store has none, Corrupt, StoreUnavailable, Misconfigured where no copy
+    can be kept here."""
     cache = cache_folder or base_cache_folder()
     folder = cache / build_id
-    if folder not in _verified or not folder.exists():
-        folder = BUILD_FOLDERS.fetch(store, build_id, cache)
-        _verified.add(folder)
-    os.utime(folder)
+    try:
+        if folder not in _verified or not folder.exists():
+            folder = BUILD_FOLDERS.fetch(store, build_id, cache)
+            _verified.add(folder)
+        os.utime(folder)
+    except OSError as error:
+        raise Misconfigured(
+            f"cannot keep a copy of build {build_id} in {cache} ({error.strerror or error}): "
+            "free space there or fix its permissions, or name another folder (SHOPLENS_CACHE)"
+        ) from error
     return open_build(folder, verify=False)
 
 
