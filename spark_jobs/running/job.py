@@ -18,7 +18,7 @@ from schemas.errors import BadData, Corrupt, Misconfigured, MissingReceipt, Shop
 from schemas.intervals import DataInterval, format_time_key, parse_time
 from schemas.receipts import Receipt, failure_key, receipt_key
 from spark_jobs.running.ctrl_c import stopping_is_told
-from spark_jobs.running.passing_troubles import name_trouble
+from spark_jobs.running.passing_troubles import name_full_disk, name_trouble
 
 log = logging.getLogger("shoplens")
 Number = TypeVar("Number", int, float)
@@ -150,7 +150,7 @@ def run_job(
         print(f"{job}: stopped by hand; run again, it starts where its tables stand", file=sys.stderr)
         return EXIT_STOPPED
     except Exception as error:
-        trouble = name_trouble(str(error))
+        trouble = name_full_disk(error) or name_trouble(str(error))
         if trouble is None:
             raise
         return _end_badly(job, context, trouble)

@@ -3,7 +3,9 @@
 Its words are looked for in the text of an error: this needs no Spark itself.
 """
 
+import errno
 import re
+import tempfile
 
 from schemas.errors import TryAgain
 
@@ -27,6 +29,17 @@ _SILENCE = re.compile(
 )
 """S3A tries each request again for some minutes before it gives one of these up."""
 _ADDRESS = re.compile(r"\b(s3a://[^\s:]*[^\s:.])")
+
+
+def name_full_disk(error: Exception) -> TryAgain | None:
+    """What Python met on this host, where builds and deltas are laid out before they are sent; None for other errors."""
+    if not isinstance(error, OSError) or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return None
+    place = error.filename or f"its scratch folder {tempfile.gettempdir()} most likely"
+    return TryAgain(
+        f"no space is left on a disk of this host ({place}): free some, or name another folder (TMPDIR); "
+        "run again, it starts where its tables stand"
+    )
 
 
 def name_trouble(said: str) -> TryAgain | None:

@@ -1,4 +1,5 @@
 import argparse
+import errno
 import json
 import signal
 from pathlib import Path
@@ -151,6 +152,18 @@ def test_what_ctrl_c_breaks_is_stopped_by_hand_and_no_error_of_its_own(
 
     assert run_job("a_job", job_parser(None), start, arguments_for(tmp_path)) == 130
     assert capsys.readouterr().err.startswith("a_job: stopped by hand; run again")
+
+
+def test_a_full_disk_of_the_host_is_one_line_and_worth_another_try(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def lay_out(context: JobContext, arguments: argparse.Namespace) -> Receipt:
+        raise OSError(errno.ENOSPC, "No space left on device")  # as a write says it: without a name
+
+    assert run_job("build_index", job_parser(None), lay_out, arguments_for(tmp_path)) == 75
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "no space is left on a disk of this host" in line
+    assert "TMPDIR" in line
 
 
 @pytest.mark.parametrize(
