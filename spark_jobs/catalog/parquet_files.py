@@ -2,10 +2,12 @@
 
 from typing import Any
 
+from py4j.protocol import Py4JJavaError
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import LongType
 
+from spark_jobs.catalog.parquet_parts import read_parts
 from spark_jobs.catalog.text import quoted
 
 
@@ -16,7 +18,19 @@ def read_parquet(spark: SparkSession, path: str) -> DataFrame:
     if _is_delta_table(spark, path):  # its folder holds the files of older versions too
         return spark.read.format("delta").load(path)
     # Else one file decides which columns there are, and those that a shop added since are missing or null.
-    found = spark.read.option("mergeSchema", "true").parquet(path)
+    try:
+        found = spark.read.option("mergeSchema", "true").parquet(path)
+    except Py4JJavaError as error:
+        differ = "CANNOT_MERGE_SCHEMAS" in str(error)
+        joined = read_parts(spark, path, lambda frame: _with_times(spark, frame)) if differ else None
+        if joined is None:
+            raise
+        return joined
+    return _with_times(spark, found)
+
+
+def _with_times(spark: SparkSession, found: DataFrame) -> DataFrame:
+    """Nanoseconds, which Spark read as plain numbers, as the times they are."""
     times = {name: quoted(name) for name in _columns_of_nanoseconds(spark, found)}
     # In whole numbers: a double holds no nanoseconds since 1970. Rounded down, and by no sum that leaves 64 bits.
     return found.withColumns(

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -362,10 +363,31 @@ def test_a_file_that_spark_cannot_read_is_one_line(
     assert "\n" not in str(raised.value)
 
 
+def test_parquet_parts_go_together_where_a_column_is_empty_in_one_or_whole_numbers_are_wider(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    parts = [
+        {"sku": pa.array([7], pa.int32()), "name": pa.array(["Coat"]), "cost": pa.nulls(1), "photo": ["a.jpg"]},
+        {"sku": pa.array([8], pa.int64()), "name": pa.nulls(1), "cost": pa.array([1.5]), "photo": ["b.jpg"]},
+        {"sku": pa.array([], pa.string()), "name": pa.array([], pa.string()), "photo": pa.array([], pa.string())},
+    ]
+    moment = pa.array([datetime(2026, 5, 1)], pa.timestamp("ns"))
+    for number, part in enumerate(parts):
+        when = {"seen": moment} if number == 0 else {}
+        pq.write_table(pa.table({**part, **when}), tmp_path / f"part [{number}] a%20b.parquet")
+
+    columns = {"columns": {"product_id": "sku", "title": "name", "price": "cost", "updated_at": "seen"}}
+    found = read_source(spark, CatalogPlace(str(tmp_path)), mapping_of("parquet", "*.parquet", **columns))
+
+    rows = {row["sku"]: (row["name"], row["cost"], row["photo"], row["seen"]) for row in found.collect()}
+    assert rows == {"7": ("Coat", None, "a.jpg", "2026-05-01 00:00:00"), "8": (None, "1.5", "b.jpg", None)}
+
+
 @pytest.mark.parametrize(
     "costs",
     [
         (pa.array([1]), pa.array(["one"])),
+        (pa.array([1]), pa.array([1.5])),  # 1 of the one would be 1.0 of the other
         (pa.array([0], pa.timestamp("ns")), pa.array([0], pa.timestamp("us"))),  # as pandas wrote, and as it writes
     ],
 )
