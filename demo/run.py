@@ -26,7 +26,7 @@ from demo.first_answers import Question, ask_all, field_question, photo_question
 from demo.nightly import Nightly
 from demo.preflight import port_complaint
 from demo.queries import TEXT_QUERIES, held_out_queries
-from demo.setup import draw_catalog, export_model, serve_catalog
+from demo.setup import draw_catalog, exporting_model, serve_catalog
 from retrieval.photos.decoding import decode_photo
 from schemas.errors import BadData, GateFailed, Misconfigured, PhotoRejected, TryAgain
 from schemas.mapping import CatalogMapping, read_mapping
@@ -90,13 +90,14 @@ def demo(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     console = Console(stderr=False, soft_wrap=True)
     with ExitStack() as stack:
+        exported = stack.enter_context(exporting_model(home / "model"))
         if catalog and mapping:
             shop = own_shop(home, catalog.resolve(), mapping.resolve())
         else:
             shop = stack.enter_context(drawn_shop(console, home, products, catalog_port))
-        with step(console, "exporting the packaged model"):
-            export_model(home / "model")
         airflow = stack.enter_context(_airflow(console, home / shop.name, shop.nightly, airflow_port))
+        with step(console, "exporting the packaged model"):
+            exported()
         NightlyRun(airflow, console).run()
         with step(console, "starting the searcher"):
             base_url = stack.enter_context(searcher(home / shop.name, shop.nightly.store, port))

@@ -1,8 +1,9 @@
 """What a run on the generated catalog needs first: the drawn photos, their server, a model bundle."""
 
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from schemas.bundle import BUNDLE_FILE
 from schemas.errors import ModelUnavailable
 
 ROOT = Path(__file__).resolve().parent.parent
+GRACE_S = 10
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,32 @@ def full_bodies_sent(server: ServedCatalog) -> int:
 
 def export_model(folder: Path) -> Path:
     """The packaged model as a bundle in `folder`, made once. Raises ModelUnavailable with the command's last line."""
-    if not (folder / BUNDLE_FILE).exists():
-        done = subprocess.run(
-            [sys.executable, "-m", "retrieval.cli", "model", "export", "--out", str(folder)],
-            cwd=ROOT, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        if done.returncode:
-            raise ModelUnavailable((done.stderr.strip() or "shoplens model export failed").splitlines()[-1])
+    with exporting_model(folder) as exported:
+        exported()
     return folder
+
+
+@contextmanager
+def exporting_model(folder: Path) -> Iterator[Callable[[], None]]:
+    """`export_model` beside what the block does: call what it gives to wait for its end, or have its error raised."""
+    if (folder / BUNDLE_FILE).exists():
+        yield lambda: None
+        return
+    command = [sys.executable, "-m", "retrieval.cli", "model", "export", "--out", str(folder)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+    def exported() -> None:
+        _, said = process.communicate()
+        if process.returncode:
+            raise ModelUnavailable((said.strip() or "shoplens model export failed").splitlines()[-1])
+
+    try:
+        yield exported
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)  # it takes its half of a bundle with it
+        try:
+            process.wait(GRACE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

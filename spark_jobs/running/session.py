@@ -21,7 +21,10 @@ S3_BUSY_TRIES, S3_BUSY_WAIT_MS = 10, 100
 
 LOCAL_SETTINGS = {
     "spark.sql.shuffle.partitions": "4",
-    "spark.databricks.delta.snapshotPartitions": "2",
+    "spark.databricks.delta.snapshotPartitions": "1",
+    # Written out for each query, for a page that is off.
+    "spark.sql.ui.explainMode": "simple",
+    "spark.sql.maxPlanStringLength": "200",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     "spark.driver.memory": "2g",
@@ -32,7 +35,8 @@ LOCAL_SETTINGS = {
     # What is held until a row group is full, is copied again and again by the collector of so small a heap: photos most.
     "spark.hadoop.parquet.block.size": str(32 << 20),
 }
-_LOCAL_JVM = "-XX:+UseParallelGC"
+# Classes fill more than the room that a JVM collects at first; Hadoop starts a process for each chmod, and VFORK is cheaper.
+_LOCAL_JVM = "-XX:+UseParallelGC -XX:MetaspaceSize=256m -Djdk.lang.Process.launchMechanism=VFORK"
 _QUICK_START = "-XX:TieredStopAtLevel=1"
 LARGE_LAKE_BYTES = 32 << 20
 """Of the files of `products`: some 400,000 of them. A local job over less is mostly start-up, and compiling for peak speed

@@ -82,7 +82,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
         export.mkdir(parents=True)
         shutil.copy(shown / "catalog.csv", export)
     shutil.copy(shown / "mapping.toml", folder)
-    _pipeline("-m", "retrieval.cli", "model", "export", "--out", folder / "model")
+    _pipeline("-m", "tests.packaged_model", folder / "model")
     return Shop(folder, nights)
 
 

@@ -12,9 +12,10 @@ import requests
 from demo.nightly import HOURLY_JOBS, Nightly, run_nightly
 from demo.queries import held_out_queries
 from demo.run import searcher
-from demo.setup import ServedCatalog, draw_catalog, export_model, full_bodies_sent, serve_catalog
+from demo.setup import ServedCatalog, draw_catalog, full_bodies_sent, serve_catalog
 from schemas.intervals import DataInterval
 from schemas.receipts import Receipt
+from tests.packaged_model import packaged_bundle_folder
 from tests.servers import free_port
 
 pytestmark = pytest.mark.full
@@ -56,7 +57,7 @@ def nights(shop: ServedCatalog, tmp_path_factory: pytest.TempPathFactory) -> Two
     home = tmp_path_factory.mktemp("night")
     nightly = Nightly(
         lake=home / "lake", store=home / "store", catalog=str(shop.folder), mapping=shop.mapping,
-        model=str(export_model(home / "model")),
+        model=str(packaged_bundle_folder()),
         extra={"fetch_images": ("--read-timeout", "2", "--total-timeout", "5", "--tries", "2")},
     )  # fmt: skip
     first = run_nightly(nightly, DataInterval(FIRST_END - DAY, FIRST_END))

@@ -13,6 +13,7 @@ from spark_jobs.lake.tables import Lake
 from spark_jobs.running.class_archive import archive_options
 from spark_jobs.running.session import open_session
 from tests.spark_jobs.fetch.fault_server import FaultServer
+from tests.spark_jobs.jvm import LONG_LASTING_JVM
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -29,8 +30,8 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """Spark as the jobs run it, but that it interprets expressions, since compiling them takes longer than these few rows, and
-    that its JVM compiles for speed, since this one lasts for a quarter of an hour (a sixth less time for a third of these
-    tests). The scheduler's tests, those of faults and of nights end to end, and the demo run jobs as they are.
+    that its JVM compiles for speed and has room, since this one lasts for a quarter of an hour.
+    The scheduler's tests, those of faults and of nights end to end, and the demo run jobs as they are.
 
     A job started inside the test process joins this session. Mark such tests `full`.
     """
@@ -39,7 +40,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         "spark.sql.shuffle.partitions": "2",
         "spark.sql.codegen.wholeStage": "false",
         "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-        "spark.driver.extraJavaOptions": f"-XX:+UseSerialGC {archive_options()}",
+        "spark.driver.extraJavaOptions": f"{LONG_LASTING_JVM} {archive_options()}",
     }
     session = open_session("tests", settings=settings)
     yield session

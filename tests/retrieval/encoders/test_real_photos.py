@@ -15,16 +15,15 @@ from retrieval.encoders.runtimes import load_encoder
 from retrieval.photos.preprocess import to_batch
 from spark_jobs.models.export import export_bundle, read_photos
 from spark_jobs.models.open_clip import load_model
+from tests.packaged_model import packaged_bundle_folder
 
 REAL_PHOTOS = Path(__file__).resolve().parents[4] / "shared" / "data" / "clothing" / "images"
 PARITY = 0.999
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("models") / "default"
-    export_bundle(load_model(), made)
-    return made
+def folder() -> Path:
+    return packaged_bundle_folder()
 
 
 @pytest.fixture(scope="module")

@@ -22,8 +22,7 @@ from spark_jobs.fetch.photo_checks import PhotoRules
 from spark_jobs.fetch.safety import SafetyCheck
 from spark_jobs.fetch.settings import FetchSettings
 from spark_jobs.lake.tables import Lake
-from spark_jobs.models.export import export_bundle
-from spark_jobs.models.open_clip import load_model
+from tests.packaged_model import packaged_bundle_folder
 from tests.retrieval.encoders.tiny_model import tiny_bundle_folder
 from tests.spark_jobs.fetch import plugged_checks
 from tests.spark_jobs.fetch.fault_server import FaultServer
@@ -186,10 +185,8 @@ def test_a_photo_that_the_check_cannot_judge_is_kept_without_a_score_and_the_oth
 
 
 @pytest.fixture(scope="module")
-def packaged_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models") / "default"
-    export_bundle(load_model(), folder)
-    return folder
+def packaged_model() -> Path:
+    return packaged_bundle_folder()
 
 
 @pytest.mark.full

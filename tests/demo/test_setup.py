@@ -1,0 +1,34 @@
+"""What the demo needs first: a model's export beside other work leaves a bundle, an error or nothing."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from demo.setup import exporting_model
+from schemas.errors import ModelUnavailable
+
+pytestmark = pytest.mark.full
+PATIENCE_S = 60
+
+
+def test_an_export_that_fails_is_told_to_who_waits_for_it(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with exporting_model(tmp_path / "file" / "model") as exported, pytest.raises(ModelUnavailable, match="file"):
+        exported()
+
+
+def test_an_export_that_nobody_waits_for_ends_with_the_block_and_leaves_nothing(tmp_path: Path) -> None:
+    folder, give_up = tmp_path / "models" / "default", time.monotonic() + PATIENCE_S
+    with exporting_model(folder):
+        while not any(folder.parent.glob(".export-*")):  # half a bundle
+            assert time.monotonic() < give_up
+            time.sleep(0.05)
+    assert list(folder.parent.iterdir()) == []
+
+
+def test_a_model_that_is_there_is_not_exported_again(tmp_path: Path) -> None:
+    (tmp_path / "bundle.json").touch()
+    with exporting_model(tmp_path) as exported:
+        exported()
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle.json"]
