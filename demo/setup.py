@@ -1,12 +1,13 @@
 """What a run on the generated catalog needs first: the drawn photos, their server, a model bundle."""
 
-import signal
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import requests
 
@@ -17,7 +18,6 @@ from schemas.bundle import BUNDLE_FILE
 from schemas.errors import ModelUnavailable
 
 ROOT = Path(__file__).resolve().parent.parent
-GRACE_S = 10
 
 
 @dataclass(frozen=True)
@@ -60,21 +60,22 @@ def exporting_model(folder: Path) -> Iterator[Callable[[], None]]:
     if (folder / BUNDLE_FILE).exists():
         yield lambda: None
         return
-    command = [sys.executable, "-m", "retrieval.cli", "model", "export", "--out", str(folder)]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Made in a folder of this process, so that its end takes all that a stopped export had written.
+    with TemporaryDirectory(dir=folder.parent, prefix=".export-") as scratch:
+        made = Path(scratch) / folder.name
+        command = [sys.executable, "-m", "retrieval.cli", "model", "export", "--out", str(made)]
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
-    def exported() -> None:
-        _, said = process.communicate()
-        if process.returncode:
-            raise ModelUnavailable((said.strip() or "shoplens model export failed").splitlines()[-1])
+        def exported() -> None:
+            _, said = process.communicate()
+            if process.returncode:
+                raise ModelUnavailable((said.strip() or "shoplens model export failed").splitlines()[-1])
+            shutil.rmtree(folder, ignore_errors=True)  # half a bundle of an older run
+            made.rename(folder)
 
-    try:
-        yield exported
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)  # it takes its half of a bundle with it
         try:
-            process.wait(GRACE_S)
-        except subprocess.TimeoutExpired:
+            yield exported
+        finally:
             process.kill()
             process.wait()

@@ -12,16 +12,21 @@ pytestmark = pytest.mark.full
 PATIENCE_S = 60
 
 
-def test_an_export_that_fails_is_told_to_who_waits_for_it(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with exporting_model(tmp_path / "file" / "model") as exported, pytest.raises(ModelUnavailable, match="file"):
+def test_an_export_that_fails_is_told_to_who_waits_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "torch.py").write_text("raise ModuleNotFoundError(name='torch')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with (
+        exporting_model(tmp_path / "models" / "default") as exported,
+        pytest.raises(ModelUnavailable, match="needs torch"),
+    ):
         exported()
+    assert list((tmp_path / "models").iterdir()) == []
 
 
 def test_an_export_that_nobody_waits_for_ends_with_the_block_and_leaves_nothing(tmp_path: Path) -> None:
     folder, give_up = tmp_path / "models" / "default", time.monotonic() + PATIENCE_S
     with exporting_model(folder):
-        while not any(folder.parent.glob(".export-*")):  # half a bundle
+        while not any(folder.parent.glob(".export-*/.export-*")):  # half a bundle
             assert time.monotonic() < give_up
             time.sleep(0.05)
     assert list(folder.parent.iterdir()) == []
