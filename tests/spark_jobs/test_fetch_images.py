@@ -246,7 +246,8 @@ class Nights:
         for number, path in enumerate(self.paths):
             server.on_photo(path, photo(number), ETag=f'"{number}"')
         self.links = {f"p{number}": [server.url(path)] for number, path in enumerate(self.paths)}
-        self.links["p2"] = [server.url("/dead.jpg")]
+        self.dead = path_with_day(server, "dead", comes_on_first_day=False)
+        self.links["p2"] = [server.url(self.dead)]
         shop.stock(self.links)
         assert shop.fetch() == 0
 
@@ -298,7 +299,7 @@ def test_a_link_that_shows_something_else_is_told_to_the_next_jobs(
     elif change == "gone":
         nights.server.on(nights.paths[0], _gone)
     else:  # the same photo that another link shows already: none is new
-        nights.server.on_photo("/dead.jpg", photo(1))
+        nights.server.on_photo(nights.dead, photo(1))
         more = ("--redrive-reason", "http_404")
     second = nights.second(*more)
     assert second.facts["shown_since"] == second.table_versions["image_fetches"]
@@ -382,7 +383,7 @@ def test_links_of_what_changed_in_a_runs_own_changes_are_looked_at_in_that_run_a
     shop: Shop, server: FaultServer, mode: str, looks: list[int]
 ) -> None:
     """Changes are dated a microsecond after the end of their interval; a snapshot of that end has none of them."""
-    links = {"p": [server.on_photo("/p.jpg", photo(1))]}
+    links = {"p": [server.on_photo(path_with_day(server, "p", comes_on_first_day=False), photo(1))]}
     shop.stock(links)
     assert shop.fetch() == 0
     shop.note_ingested(mode, night=1)
