@@ -10,8 +10,7 @@ from schemas.reasons import RowReason
 from schemas.tables import PRODUCTS
 from spark_jobs.catalog.links import found_links, resolved_links
 from spark_jobs.catalog.numbers import currency_of, is_either, number, price
-from spark_jobs.catalog.sources import RAW, UNREADABLE
-from spark_jobs.catalog.text import clean, composed, expression
+from spark_jobs.catalog.text import RAW, UNREADABLE, clean, composed, expression
 
 CONTENT_COLUMNS = PRODUCTS.column_names[: PRODUCTS.column_names.index("content_hash")]
 """What a shop says of a product, and what its hash covers."""

@@ -4,8 +4,6 @@ Every source gives the same frame: the columns that the mapping names, as text u
 them RAW (the row as the shop wrote it) and UNREADABLE (it could not be split into fields at all).
 """
 
-import logging
-
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -26,20 +24,14 @@ from pyspark.sql.types import (
 from schemas.errors import BadData, CatalogMissing, MappingInvalid
 from schemas.mapping import CatalogMapping, fields_of, way_into
 from spark_jobs.catalog.csv_files import CORRUPT, read_csv
+from spark_jobs.catalog.jsonl_files import read_jsonl
 from spark_jobs.catalog.nested import value_within
 from spark_jobs.catalog.parquet_files import read_parquet
 from spark_jobs.catalog.places import CatalogPlace
 from spark_jobs.catalog.source_failures import database_error, explain_failure, first_line, missing_column
-from spark_jobs.catalog.text import named, quoted
-
-RAW = "_shoplens_raw"
-UNREADABLE = "_shoplens_unreadable"
-"""Beside a shop's own columns, which may well be called `_raw`."""
-
-log = logging.getLogger("shoplens")
+from spark_jobs.catalog.text import RAW, UNREADABLE, named, quoted
 
 _JDBC_ROWS_AT_ONCE = "10000"
-_EARLY_LINES = 1000
 _READ_AS_TEXT = (DecimalType, TimestampNTZType)
 _FLOATS = (DoubleType, FloatType)
 _WHOLE_IN_A_DOUBLE = 1 << 53
@@ -67,7 +59,7 @@ def _read(spark: SparkSession, place: CatalogPlace, mapping: CatalogMapping) -> 
         raise MappingInvalid(f'{place.shown} is a database: write format = "postgresql" under [source]')
     path = place.file(mapping.source_path)
     if mapping.source_format == "jsonl":
-        return _read_jsonl(spark, path, place, mapping)
+        return read_jsonl(spark, path, place, mapping)
     is_csv = mapping.source_format == "csv"
     frame = read_csv(spark, path, mapping) if is_csv else read_parquet(spark, path)
     return _text_rows(frame, place, mapping)
@@ -110,55 +102,6 @@ def _read_postgresql(spark: SparkSession, place: CatalogPlace, mapping: CatalogM
         if "PSQLException" not in str(error):
             raise
         raise database_error(error, place, table) from None
-
-
-def _read_jsonl(spark: SparkSession, path: str, place: CatalogPlace, mapping: CatalogMapping) -> DataFrame:
-    if mapping.encoding.lower().replace("-", "") != "utf8":
-        raise MappingInvalid(f"[source] encoding is {mapping.encoding!r}, but JSONL is UTF-8 by definition")
-    schema = StructType()
-    for key in _keys_read(mapping):
-        schema.add(key, StringType())
-    # Bytes that are no UTF-8 become U+FFFD, by which the row is known as wrongly encoded later on.
-    lines = spark.read.text(path).select(F.make_valid_utf8("value").alias(RAW)).where(F.trim(RAW) != "")
-    # In brackets: of several objects on a line Spark would take the first and lose the others without a word.
-    listed = F.concat(F.lit("["), F.regexp_replace(RAW, r",\s*$", ""), F.lit("]"))
-    objects = F.from_json(listed, ArrayType(schema), {"mode": "PERMISSIVE"})
-    parsed = lines.withColumn("objects", objects).select(
-        RAW, F.when(F.size("objects") == 1, F.get("objects", F.lit(0))).alias("row")
-    )
-    _refuse_unknown_keys(lines, place, mapping)
-    return parsed.select(
-        RAW, F.col("row").isNull().alias(UNREADABLE),
-        *[_key_or_within(theirs).alias(theirs) for theirs in mapping.source_columns],
-    )  # fmt: skip
-
-
-def _keys_read(mapping: CatalogMapping) -> list[str]:
-    """The keys that columns are named by, and those that names with dots lead into."""
-    ways = map(way_into, mapping.source_columns)
-    return list(dict.fromkeys([*mapping.source_columns, *(way[0] for way in ways if way)]))
-
-
-def _key_or_within(theirs: str) -> Column:
-    key, way = F.col("row").getField(theirs), way_into(theirs)
-    return F.coalesce(key, value_within(F.col("row").getField(way[0]), way[1])) if way else key
-
-
-def _refuse_unknown_keys(lines: DataFrame, place: CatalogPlace, mapping: CatalogMapping) -> None:
-    """JSONL has no header, and a key may be absent from most lines: only an id that no early line has is a mistake.
-
-    Of another key that none of them has it is said, for it may be one too; but for that of what was deleted, which is rare.
-    """
-    keys = {row[0] for row in lines.limit(_EARLY_LINES).select(F.explode(F.json_object_keys(RAW))).distinct().collect()}
-    needed, rare = mapping.columns["product_id"], fields_of(mapping.columns.get("deleted", ""))
-    if not keys:
-        return
-    absent = [theirs for theirs in mapping.source_columns if not keys & {theirs, (way_into(theirs) or (theirs,))[0]}]
-    if needed in absent:
-        raise missing_column(needed, list(keys), place)
-    for theirs in absent:
-        if theirs not in rare:
-            log.warning("the mapping names %r, which none of the first lines of %s has", theirs, place.shown)
 
 
 def _text_rows(frame: DataFrame, place: CatalogPlace, mapping: CatalogMapping) -> DataFrame:

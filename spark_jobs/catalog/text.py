@@ -8,6 +8,10 @@ from pyspark.sql import functions as F
 from schemas.mapping import is_template
 from schemas.texts import OUTER_BLANKS
 
+RAW = "_shoplens_raw"
+UNREADABLE = "_shoplens_unreadable"
+"""Beside a shop's own columns, which may well be called `_raw`."""
+
 _FIELD = re.compile(r"\{([^{}]+)\}")
 
 

@@ -10,7 +10,7 @@ from schemas.mapping import CatalogMapping, parse_mapping
 from spark_jobs.catalog.duplicates import sift_duplicates
 from spark_jobs.catalog.links import base_uri
 from spark_jobs.catalog.rows import judge_rows
-from spark_jobs.catalog.sources import RAW, UNREADABLE
+from spark_jobs.catalog.text import RAW, UNREADABLE
 
 pytestmark = pytest.mark.full
 

@@ -18,7 +18,8 @@ from schemas.mapping import CatalogMapping
 from spark_jobs.catalog.moments import Mode
 from spark_jobs.catalog.places import CatalogPlace
 from spark_jobs.catalog.rows import judge_rows
-from spark_jobs.catalog.sources import RAW, UNREADABLE, read_source
+from spark_jobs.catalog.sources import read_source
+from spark_jobs.catalog.text import RAW, UNREADABLE
 from spark_jobs.ingest_catalog import Limits, ingest, transform
 from spark_jobs.lake.tables import Lake
 from tests.servers import PostgresServer, free_port
@@ -202,6 +203,28 @@ def test_a_key_that_no_early_line_of_jsonl_has_is_said_and_lines_that_are_no_jso
     assert [record.args[0] for record in caplog.records if record.name == "shoplens"] == ["name"]  # type: ignore[index]
     place = write(tmp_path, "catalog.jsonl", b'{"sku":"1","name":"a\tb","photo":"a.jpg"}\n')  # a tab must be escaped
     assert [row[UNREADABLE] for row in read_source(spark, place, mapping_of(**COLUMNS)).collect()] == [True]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b'\xef\xbb\xbf[{"sku":"1","photo":"a.jpg"},{"sku":"2","photo":"b.jpg"}]', "write an object a line"),
+        (b'[\n  {\n    "sku": "1",\n    "photo": "a.jpg"\n  }\n]\n', "write an object a line"),
+        (b'{\n  "sku": "1",\n  "photo": "a.jpg"\n}\n', "write each on one"),
+        ('{"sku":"1","photo":"a.jpg"}\n'.encode("utf-16"), "JSON Lines are UTF-8"),
+        (b"PK\x03\x04\x14\0\x06\0catalog.jsonl\n", "unpack it"),
+        (gzip.compress(b'{"sku":"1","photo":"a.jpg"}\n'), "name it .jsonl.gz"),
+    ],
+)
+def test_what_is_no_jsonl_says_what_it_is(spark: SparkSession, tmp_path: Path, content: bytes, says: str) -> None:
+    with pytest.raises(BadData, match=says):
+        read_source(spark, write(tmp_path, "catalog.jsonl", content), mapping_of(**COLUMNS))
+
+
+def test_an_object_a_line_between_brackets_is_read(spark: SparkSession, tmp_path: Path) -> None:
+    content = b'[\n{"sku":"1","photo":"a.jpg"},\n{"sku":"2","photo":"b.jpg"}\n]\n'
+    frame = read_source(spark, write(tmp_path, "catalog.jsonl", content), mapping_of(**COLUMNS))
+    assert {row["sku"] for row in frame.collect() if not row[UNREADABLE]} == {"1", "2"}
 
 
 def test_of_two_objects_on_one_line_none_is_lost(spark: SparkSession, tmp_path: Path) -> None:
