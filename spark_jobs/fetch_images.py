@@ -268,11 +268,11 @@ def fetch_parser() -> argparse.ArgumentParser:
     add("--read-timeout", type=above_zero(float), default=defaults.read_timeout_s, help="seconds without a byte")
     add("--total-timeout", type=above_zero(float), default=defaults.total_timeout_s, help="seconds for a whole answer")
     add("--max-bytes", type=above_zero(int), default=defaults.image_max_bytes, help="of one photo")
-    add("--max-redirects", type=int, default=defaults.max_redirects)
+    add("--max-redirects", type=int, default=defaults.max_redirects, choices=range(21), metavar="0-20")
     add("--tries", type=above_zero(int), default=defaults.tries, help="requests for one link within the run")
-    add("--min-side", type=int, default=photo.side_min_px, help="pixels of a photo's shorter side")
-    add("--max-aspect", type=float, default=photo.aspect_max, help="longer side by shorter side")
-    add("--placeholder-products", type=int, default=whole.placeholder_products_max,
+    add("--min-side", type=above_zero(int), default=photo.side_min_px, help="pixels of a photo's shorter side")
+    add("--max-aspect", type=above_zero(float), default=photo.aspect_max, help="longer side by shorter side")
+    add("--placeholder-products", type=above_zero(int), default=whole.placeholder_products_max,
         help="a picture on more designs than this is a placeholder")  # fmt: skip
     add("--near-duplicate-bits", type=int, default=whole.near_duplicate_bits, choices=range(17), metavar="0-16",
         help="Hamming distance of the perceptual hashes")  # fmt: skip
@@ -281,7 +281,12 @@ def fetch_parser() -> argparse.ArgumentParser:
         "--model",
         help="bundle folder or model id in the store, for --safety zero_shot: one trained on photos of all kinds",
     )
-    add("--max-safety-score", type=float, default=SafetyCheck().score_max, help="a photo with a higher score is unsafe")
+    add(
+        "--max-safety-score",
+        type=share_of_one,
+        default=SafetyCheck().score_max,
+        help="0 to 1: a photo with a higher score is unsafe",
+    )
     add("--redrive-reason", action="append", default=[], help="look only at what failed so; repeatable")
     add("--max-bad-share", type=share_of_one, default=0.2, help="of live links without a usable photo")
     add("--partitions", type=above_zero(int), help="of the downloads (default: the cores of the cluster)")

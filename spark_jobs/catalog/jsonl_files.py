@@ -43,7 +43,7 @@ def read_jsonl(spark: SparkSession, path: str, place: CatalogPlace, mapping: Cat
     parsed = lines.withColumn("objects", objects).select(
         RAW, F.when(F.size("objects") == 1, F.get("objects", F.lit(0))).alias("row")
     )
-    _refuse_unknown_keys(lines, place, mapping)
+    _refuse_unknown_keys(lines, path, place, mapping)
     return parsed.select(
         RAW, F.col("row").isNull().alias(UNREADABLE),
         *[_key_or_within(theirs).alias(theirs) for theirs in mapping.source_columns],
@@ -61,7 +61,7 @@ def _key_or_within(theirs: str) -> Column:
     return F.coalesce(key, value_within(F.col("row").getField(way[0]), way[1])) if way else key
 
 
-def _refuse_unknown_keys(lines: DataFrame, place: CatalogPlace, mapping: CatalogMapping) -> None:
+def _refuse_unknown_keys(lines: DataFrame, path: str, place: CatalogPlace, mapping: CatalogMapping) -> None:
     """JSONL has no header, and a key may be absent from most lines: only an id that no early line has is a mistake.
 
     Of another key that none of them has it is said, for it may be one too; but for that of what was deleted, which is rare.
@@ -69,7 +69,7 @@ def _refuse_unknown_keys(lines: DataFrame, place: CatalogPlace, mapping: Catalog
     keys = {row[0] for row in lines.limit(_EARLY_LINES).select(F.explode(F.json_object_keys(RAW))).distinct().collect()}
     needed, rare = mapping.columns["product_id"], fields_of(mapping.columns.get("deleted", ""))
     if not keys:
-        _refuse_no_jsonl(lines, place)
+        _refuse_no_jsonl(lines, path)
         return
     absent = [theirs for theirs in mapping.source_columns if not keys & {theirs, (way_into(theirs) or (theirs,))[0]}]
     if needed in absent:
@@ -79,9 +79,9 @@ def _refuse_unknown_keys(lines: DataFrame, place: CatalogPlace, mapping: Catalog
             log.warning("the mapping names %r, which none of the first lines of %s has", theirs, place.shown)
 
 
-def _refuse_no_jsonl(lines: DataFrame, place: CatalogPlace) -> None:
+def _refuse_no_jsonl(lines: DataFrame, path: str) -> None:
     """Of lines without an object among them, the first one tells what the file is."""
     first = lines.first()
     for pattern, said in _NO_JSONL.items():
         if first and re.search(pattern, first[RAW]):
-            raise BadData(f"{place.shown} {said}")
+            raise BadData(f"{path} {said}")

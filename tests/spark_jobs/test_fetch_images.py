@@ -329,6 +329,21 @@ def test_a_reason_that_is_not_on_the_list_is_answered_with_the_list(
     assert "http_429" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--max-aspect", "nan"), ("--min-side", "-1"), ("--placeholder-products", "0"), ("--max-redirects", "-1"),
+        ("--max-safety-score", "nan"),
+    ],
+)  # fmt: skip
+def test_rules_that_every_photo_or_none_would_break_are_refused(
+    lake: Lake, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, value: str
+) -> None:
+    with pytest.raises(SystemExit):
+        Shop(lake, tmp_path).fetch(option, value)
+    assert f"argument {option}" in capsys.readouterr().err
+
+
 def test_a_lake_that_no_catalog_came_to_is_refused_and_left_unmade(
     lake: Lake, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
