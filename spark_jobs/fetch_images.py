@@ -281,12 +281,7 @@ def fetch_parser() -> argparse.ArgumentParser:
         "--model",
         help="bundle folder or model id in the store, for --safety zero_shot: one trained on photos of all kinds",
     )
-    add(
-        "--max-safety-score",
-        type=share_of_one,
-        default=SafetyCheck().score_max,
-        help="0 to 1: a photo with a higher score is unsafe",
-    )
+    add("--max-safety-score", type=float, default=SafetyCheck().score_max, help="a photo with a higher score is unsafe")
     add("--redrive-reason", action="append", default=[], help="look only at what failed so; repeatable")
     add("--max-bad-share", type=share_of_one, default=0.2, help="of live links without a usable photo")
     add("--partitions", type=above_zero(int), help="of the downloads (default: the cores of the cluster)")

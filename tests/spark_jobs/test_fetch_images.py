@@ -331,11 +331,8 @@ def test_a_reason_that_is_not_on_the_list_is_answered_with_the_list(
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [
-        ("--max-aspect", "nan"), ("--min-side", "-1"), ("--placeholder-products", "0"), ("--max-redirects", "-1"),
-        ("--max-safety-score", "nan"),
-    ],
-)  # fmt: skip
+    [("--max-aspect", "nan"), ("--min-side", "-1"), ("--placeholder-products", "0"), ("--max-redirects", "-1")],
+)
 def test_rules_that_every_photo_or_none_would_break_are_refused(
     lake: Lake, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, value: str
 ) -> None:
