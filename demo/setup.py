@@ -62,10 +62,13 @@ def exporting_model(folder: Path) -> Iterator[Callable[[], None]]:
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
     # Made in a folder of this process, so that its end takes all that a stopped export had written.
-    with TemporaryDirectory(dir=folder.parent, prefix=".export-") as scratch:
-        made = Path(scratch) / folder.name
-        command = [sys.executable, "-m", "retrieval.cli", "model", "export", "--out", str(made)]
-        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    with (
+        TemporaryDirectory(dir=folder.parent, prefix=".export-") as scratch,
+        subprocess.Popen(
+            [sys.executable, "-m", "retrieval.cli", "model", "export", "--out", str(made := Path(scratch) / folder.name)],
+            cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        ) as process,
+    ):  # fmt: skip
 
         def exported() -> None:
             _, said = process.communicate()
@@ -78,4 +81,3 @@ def exporting_model(folder: Path) -> Iterator[Callable[[], None]]:
             yield exported
         finally:
             process.kill()
-            process.wait()

@@ -9,11 +9,19 @@ import shutil
 import sys
 from pathlib import Path
 
+from demo.setup import export_model
 from schemas.bundle import BUNDLE_FILE
 from tests.servers import PROJECT_ROOT
 
 KEPT = PROJECT_ROOT / "test-output/packaged-model"
-MADE_OF = ("spark_jobs/models", "retrieval/encoders", "retrieval/photos", "schemas/bundle.py", "locks/pipeline.txt")
+MADE_OF = (
+    "spark_jobs/models",
+    "retrieval/packaged",
+    "retrieval/encoders",
+    "retrieval/photos",
+    "schemas/bundle.py",
+    "locks/pipeline.txt",
+)
 
 
 def packaged_bundle_folder() -> Path:
@@ -23,12 +31,9 @@ def packaged_bundle_folder() -> Path:
     with (KEPT / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / BUNDLE_FILE).exists():
-            from spark_jobs.models.export import export_bundle  # torch: seconds that those who find it need not spend
-            from spark_jobs.models.open_clip import load_model
-
             for stale in KEPT.glob("*/"):
                 shutil.rmtree(stale)
-            export_bundle(load_model(), folder)
+            export_model(folder)  # by the command, as a user would
     return folder
 
 

@@ -9,9 +9,10 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
-from schemas.errors import BadData, MappingInvalid
+from schemas.errors import MappingInvalid
 from schemas.mapping import CatalogMapping
 from spark_jobs.catalog.open_quotes import swallowed_rows
+from spark_jobs.catalog.source_failures import refuse_other_format
 from spark_jobs.catalog.text import named
 
 CORRUPT = "_shoplens_corrupt"
@@ -42,7 +43,7 @@ def read_csv(spark: SparkSession, path: str, mapping: CatalogMapping) -> DataFra
         return spark.createDataFrame(
             [], StructType([StructField(name, StringType()) for name in mapping.source_columns])
         )
-    _refuse_no_csv(header, path)
+    refuse_other_format(header[0], _NO_CSV, path)
     _refuse_other_delimiter(header, path, mapping)
     schema = StructType()
     for name in [*header, CORRUPT]:
@@ -73,12 +74,6 @@ def _csv_with_line_ends(spark: SparkSession, path: str, options: dict[str, str])
         if "TextParsingException" not in str(error):
             raise
     return spark.read.options(**options).csv(path)  # lines end with \r, and \n would make one of the whole file
-
-
-def _refuse_no_csv(header: list[str], path: str) -> None:
-    for pattern, said in _NO_CSV.items():
-        if re.search(pattern, header[0]):
-            raise BadData(f"{path} {said}")
 
 
 def _refuse_other_delimiter(header: list[str], path: str, mapping: CatalogMapping) -> None:

@@ -1,17 +1,16 @@
 """JSON Lines: an object on each line, its fields as text, and what is no JSON Lines at all."""
 
 import logging
-import re
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, StringType, StructType
 
-from schemas.errors import BadData, MappingInvalid
+from schemas.errors import MappingInvalid
 from schemas.mapping import CatalogMapping, fields_of, way_into
 from spark_jobs.catalog.nested import value_within
 from spark_jobs.catalog.places import CatalogPlace
-from spark_jobs.catalog.source_failures import missing_column
+from spark_jobs.catalog.source_failures import missing_column, refuse_other_format
 from spark_jobs.catalog.text import RAW, UNREADABLE
 
 log = logging.getLogger("shoplens")
@@ -43,7 +42,10 @@ def read_jsonl(spark: SparkSession, path: str, place: CatalogPlace, mapping: Cat
     parsed = lines.withColumn("objects", objects).select(
         RAW, F.when(F.size("objects") == 1, F.get("objects", F.lit(0))).alias("row")
     )
-    _refuse_unknown_keys(lines, path, place, mapping)
+    if keys := _early_keys(lines):
+        _refuse_unknown_keys(keys, place, mapping)
+    elif first := lines.first():
+        refuse_other_format(first[RAW], _NO_JSONL, path)
     return parsed.select(
         RAW, F.col("row").isNull().alias(UNREADABLE),
         *[_key_or_within(theirs).alias(theirs) for theirs in mapping.source_columns],
@@ -61,27 +63,19 @@ def _key_or_within(theirs: str) -> Column:
     return F.coalesce(key, value_within(F.col("row").getField(way[0]), way[1])) if way else key
 
 
-def _refuse_unknown_keys(lines: DataFrame, path: str, place: CatalogPlace, mapping: CatalogMapping) -> None:
+def _early_keys(lines: DataFrame) -> set[str]:
+    return {row[0] for row in lines.limit(_EARLY_LINES).select(F.explode(F.json_object_keys(RAW))).distinct().collect()}
+
+
+def _refuse_unknown_keys(keys: set[str], place: CatalogPlace, mapping: CatalogMapping) -> None:
     """JSONL has no header, and a key may be absent from most lines: only an id that no early line has is a mistake.
 
     Of another key that none of them has it is said, for it may be one too; but for that of what was deleted, which is rare.
     """
-    keys = {row[0] for row in lines.limit(_EARLY_LINES).select(F.explode(F.json_object_keys(RAW))).distinct().collect()}
     needed, rare = mapping.columns["product_id"], fields_of(mapping.columns.get("deleted", ""))
-    if not keys:
-        _refuse_no_jsonl(lines, path)
-        return
     absent = [theirs for theirs in mapping.source_columns if not keys & {theirs, (way_into(theirs) or (theirs,))[0]}]
     if needed in absent:
         raise missing_column(needed, list(keys), place)
     for theirs in absent:
         if theirs not in rare:
             log.warning("the mapping names %r, which none of the first lines of %s has", theirs, place.shown)
-
-
-def _refuse_no_jsonl(lines: DataFrame, path: str) -> None:
-    """Of lines without an object among them, the first one tells what the file is."""
-    first = lines.first()
-    for pattern, said in _NO_JSONL.items():
-        if first and re.search(pattern, first[RAW]):
-            raise BadData(f"{path} {said}")

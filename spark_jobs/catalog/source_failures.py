@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 
 from schemas.errors import BadData, MappingInvalid, Misconfigured, TryAgain
 from spark_jobs.catalog.places import CatalogPlace
@@ -79,3 +80,10 @@ def database_error(error: Exception, place: CatalogPlace, table: str) -> Excepti
 def first_line(error: Exception) -> str:
     text = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
     return json.dumps(text[:200], ensure_ascii=False).strip('"')
+
+
+def refuse_other_format(beginning: str, known: Mapping[str, str], path: str) -> None:
+    """Raises BadData where how a file begins matches a pattern of `known`, which says what the file is instead."""
+    for pattern, said in known.items():
+        if re.search(pattern, beginning):
+            raise BadData(f"{path} {said}")

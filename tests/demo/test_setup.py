@@ -32,6 +32,25 @@ def test_an_export_that_nobody_waits_for_ends_with_the_block_and_leaves_nothing(
     assert list(folder.parent.iterdir()) == []
 
 
+def test_a_waited_for_export_replaces_half_a_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = tmp_path / "project/retrieval/cli.py"  # stands in for the real one, which takes long
+    command.parent.mkdir(parents=True)
+    (command.parent / "__init__.py").touch()
+    command.write_text(
+        "import pathlib, sys; out = pathlib.Path(sys.argv[-1]); out.mkdir(); (out / 'bundle.json').touch()"
+    )
+    monkeypatch.setattr("demo.setup.ROOT", tmp_path / "project")
+    folder = tmp_path / "models" / "default"
+    folder.mkdir(parents=True)
+    (folder / "image.onnx").touch()
+    with exporting_model(folder) as exported:
+        exported()
+    assert [path.relative_to(folder.parent) for path in folder.parent.rglob("*")] == [
+        Path("default"),
+        Path("default/bundle.json"),
+    ]
+
+
 def test_a_model_that_is_there_is_not_exported_again(tmp_path: Path) -> None:
     (tmp_path / "bundle.json").touch()
     with exporting_model(tmp_path) as exported:
