@@ -139,8 +139,10 @@ test-full: $(STAMPS) .jars/local/.archived ## the full tier: Spark, servers, a s
 	  done
 	  test -z "$$failed"
 	}
+	# Some 50 MB, which a test near the end of the chain waits for.
+	$(PIPELINE)/python -m tests.spark_jobs.fetch.hostile_photos > test-output/photos.log 2>&1 & photos=$$!
 	rest > test-output/beside.log 2>&1 & beside=$$!
-	trap 'kill -- -$$beside 2>/dev/null || kill $$beside 2>/dev/null; exit 130' INT TERM
+	trap 'kill $$photos 2>/dev/null; kill -- -$$beside 2>/dev/null || kill $$beside 2>/dev/null; exit 130' INT TERM
 	failed=
 	$(PIPELINE)/pytest -q -m "full and not gpu and not aws" $(WITHOUT_SPARK:%=--ignore %) --ignore tests/online --ignore tests/fuzz --ignore tests/dags --ignore tests/faults --ignore tests/e2e $(PYTEST_ARGUMENTS) || failed=1
 	rest || failed=1

@@ -1,7 +1,9 @@
 """The job in Spark, against a real server and a lake of its own."""
 
+import copy
 import hashlib
 import io
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -251,14 +253,30 @@ class Nights:
         shop.stock(self.links)
         assert shop.fetch() == 0
 
+    def copy(self, folder: Path) -> "Nights":
+        """The same first night in another folder, and the answers that it got."""
+        twin = copy.copy(self)
+        shutil.copytree(self.shop.folder, folder, dirs_exist_ok=True)
+        twin.shop = Shop(Lake(self.shop.lake.spark, str(folder / "lake")), folder)
+        return twin
+
     def second(self, *more: str) -> Receipt:
         assert self.shop.fetch(*more, night=1) == 0
         return self.shop.receipt(1)
 
 
+@pytest.fixture(scope="module")
+def first_night(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nights]:
+    folder = tmp_path_factory.mktemp("first-night")
+    with FaultServer() as server:
+        yield Nights(Shop(Lake(spark, str(folder / "lake")), folder), server)
+
+
 @pytest.fixture
-def nights(shop: Shop, server: FaultServer) -> Nights:
-    return Nights(shop, server)
+def nights(first_night: Nights, tmp_path: Path) -> Iterator[Nights]:
+    answers = dict(first_night.server.scripts)
+    yield first_night.copy(tmp_path)
+    first_night.server.scripts = answers
 
 
 @pytest.fixture

@@ -1,5 +1,9 @@
-"""Photos made to break decoders: those of Pillow's own test suite and of the Go tool chain, fetched once."""
+"""Photos made to break decoders: those of Pillow's own test suite and of the Go tool chain, fetched once.
 
+python -m tests.spark_jobs.fetch.hostile_photos        fetches them ahead of the tests
+"""
+
+import fcntl
 import shutil
 import subprocess
 import sys
@@ -9,6 +13,7 @@ from pathlib import Path
 
 from tests.servers import PROJECT_ROOT
 
+KEPT = PROJECT_ROOT / ".tools" / "pillow-tests"
 _TIMEOUT_S = 900
 
 
@@ -19,10 +24,13 @@ class PhotosMissing(Exception):
 def pillow_photos() -> list[Path]:
     """The files of `Tests/images` in the source distribution of the installed Pillow. Raises PhotosMissing."""
     release = version("pillow")
-    folder = PROJECT_ROOT / ".tools" / "pillow-tests" / release
-    if not (folder / ".complete").exists():
-        _extract(_source_distribution(release), folder)
-        (folder / ".complete").touch()
+    folder = KEPT / release
+    KEPT.mkdir(parents=True, exist_ok=True)
+    with (KEPT / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / ".complete").exists():
+            _extract(_source_distribution(release), folder)
+            (folder / ".complete").touch()
     return _files_of(folder)
 
 
@@ -43,15 +51,14 @@ def _files_of(folder: Path) -> list[Path]:
 
 
 def _source_distribution(release: str) -> Path:
-    folder = PROJECT_ROOT / ".tools" / "pillow-tests"
-    archive = folder / f"pillow-{release}.tar.gz"
+    archive = KEPT / f"pillow-{release}.tar.gz"
     if archive.exists():
         return archive
     own_python = (
         PROJECT_ROOT / ".tools" / "uv" / "bin" / "python"
     )  # the environment of uv has pip, those it makes do not
     python = str(own_python if own_python.exists() else Path(sys.base_prefix) / "bin" / "python3")
-    command = [python, "-m", "pip", "download", "--quiet", "--no-binary", ":all:", "--no-deps", "--dest", str(folder),
+    command = [python, "-m", "pip", "download", "--quiet", "--no-binary", ":all:", "--no-deps", "--dest", str(KEPT),
                f"pillow=={release}"]  # fmt: skip
     try:
         subprocess.run(command, check=True, capture_output=True, text=True, timeout=_TIMEOUT_S)
@@ -73,3 +80,7 @@ def _extract(archive: Path, folder: Path) -> None:
                 data = source.extractfile(member)
                 assert data is not None
                 target.write_bytes(data.read())
+
+
+if __name__ == "__main__":
+    pillow_photos()
