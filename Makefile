@@ -127,14 +127,14 @@ test-full: $(STAMPS) .jars/local/.archived ## the full tier: Spark, servers, a s
 	@rm -rf test-output/taken && mkdir -p test-output/taken
 	in_what_needs_no_spark() { $(PIPELINE)/pytest -q -m "full and not gpu and not aws" $(WITHOUT_SPARK) $(PYTEST_ARGUMENTS); }
 	in_dags() { $(AIRFLOW)/pytest -q -m "full" tests/dags $(PYTEST_ARGUMENTS); }
-	in_e2e() { $(PIPELINE)/pytest -q -m "full" tests/e2e $(PYTEST_ARGUMENTS); }
-	in_pipeline_faults() { $(PIPELINE)/pytest -q -m "full" tests/faults/pipeline $(PYTEST_ARGUMENTS); }
+	# In one process: they share a Spark session.
+	in_nights() { $(PIPELINE)/pytest -q -m "full" tests/faults/pipeline tests/e2e $(PYTEST_ARGUMENTS); }
 	in_searcher_faults() { $(ONLINE)/pytest -q -m "full" tests/faults/online $(PYTEST_ARGUMENTS); }
 	in_searcher() { $(ONLINE)/pytest -q -m "full" tests/online $(PYTEST_ARGUMENTS); }
 	# Two at once, one for a core: whichever is free takes the next part.
 	rest() {
 	  local failed=
-	  for part in dags e2e pipeline_faults what_needs_no_spark searcher searcher_faults; do
+	  for part in dags nights what_needs_no_spark searcher searcher_faults; do
 	    if mkdir test-output/taken/$$part 2>/dev/null; then in_$$part || failed=1; fi
 	  done
 	  test -z "$$failed"
@@ -146,7 +146,7 @@ test-full: $(STAMPS) .jars/local/.archived ## the full tier: Spark, servers, a s
 	failed=
 	$(PIPELINE)/pytest -q -m "full and not gpu and not aws" $(WITHOUT_SPARK:%=--ignore %) --ignore tests/online --ignore tests/fuzz --ignore tests/dags --ignore tests/faults --ignore tests/e2e $(PYTEST_ARGUMENTS) || failed=1
 	rest || failed=1
-	echo "make: what ran beside these, of: the scheduler's tests, two nights end to end, the pipeline's faults, what needs no Spark, the searcher (test-output/beside.log)"
+	echo "make: what ran beside these, of: the scheduler's tests, the pipeline's faults, two nights end to end, what needs no Spark, the searcher (test-output/beside.log)"
 	wait $$beside || failed=1
 	tail -n 100 test-output/beside.log
 	test -z "$$failed"

@@ -1,5 +1,7 @@
 """Local sessions: how their JVM compiles, and how long a job waits for an S3 that is too busy."""
 
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,15 @@ def test_a_large_lake_is_worth_a_jvm_that_compiles_for_speed(
 @pytest.mark.parametrize("lake", ["", "s3a://shop/lake", "/nowhere"])
 def test_what_is_known_of_no_lake_starts_quickly(lake: str) -> None:
     assert "TieredStopAtLevel=1" in jvm_options(lake)
+
+
+@pytest.mark.full
+def test_a_jvm_that_starts_quickly_has_room_for_the_code_of_an_hour_in_one_application() -> None:
+    """Of itself it has 48 MB, which such an hour fills."""
+    command = ["java", *jvm_options("").split(), "-XX:+PrintFlagsFinal", "-version"]
+    flags = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    (room,) = re.findall(r" ReservedCodeCacheSize += (\d+)", flags)
+    assert int(room) >= 200 << 20
 
 
 def test_a_server_that_stays_busy_ends_a_job_in_minutes() -> None:
