@@ -38,7 +38,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     settings = {
         "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),
         "spark.sql.shuffle.partitions": "2",
-        # Hundreds of tests leave a Gigabyte of plans behind: in the 2 of a job, the collector took four minutes of twenty-four.
+        # What hundreds of tests leave behind fills the 2 of a job, and the collector took four minutes of twenty-four.
         "spark.driver.memory": "5g",
         "spark.sql.codegen.wholeStage": "false",
         "spark.sql.codegen.factoryMode": "NO_CODEGEN",
