@@ -37,7 +37,7 @@ LOCAL_SETTINGS = {
 }
 # Classes fill more than the room that a JVM collects at first; Hadoop starts a process for each chmod, and VFORK is cheaper.
 _LOCAL_JVM = "-XX:+UseParallelGC -XX:MetaspaceSize=256m -Djdk.lang.Process.launchMechanism=VFORK"
-# Of itself such a JVM has 48 MB for code: full before the end of an hour in one application, and then it compiles no more.
+# Of itself such a JVM has 48 MB for code: an hour in one application can fill them, and then it compiles no more.
 _QUICK_START = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
 LARGE_LAKE_BYTES = 32 << 20
 """Of the files of `products`: some 400,000 of them. A local job over less is mostly start-up, and compiling for peak speed

@@ -9,7 +9,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from importlib import import_module
 
 import pytest
 import requests
@@ -21,6 +20,7 @@ from demo.run import searcher
 from demo.setup import ServedCatalog, draw_catalog, full_bodies_sent, serve_catalog
 from schemas.intervals import DataInterval
 from schemas.receipts import Receipt
+from tests.faults.pipeline.small_night import run_here
 from tests.packaged_model import packaged_bundle_folder
 from tests.servers import free_port
 from tests.spark_jobs.conftest import own_cache, spark  # noqa: F401
@@ -70,17 +70,12 @@ def nights(shop: ServedCatalog, spark: SparkSession, tmp_path_factory: pytest.Te
     first = run_nightly(nightly, DataInterval(FIRST_END - DAY, FIRST_END))
     sent_first = full_bodies_sent(shop)
     pointer = json.loads((nightly.store / "CURRENT").read_text())
-    second = run_here(nightly, DataInterval(FIRST_END, FIRST_END + DAY))
+    night_after = DataInterval(FIRST_END, FIRST_END + DAY)
+    assert [run_here(nightly, job, night_after) for job in JOBS] == [0] * len(JOBS)
+    second = receipts_of(nightly, night_after)
     sent = full_bodies_sent(shop)
     later = json.loads((nightly.store / "CURRENT").read_text())
     return TwoNights(nightly, first, second, sent_first, sent - sent_first, (pointer, later))
-
-
-def run_here(nightly: Nightly, interval: DataInterval) -> dict[str, Receipt]:
-    """As run_nightly, but in this process."""
-    for job in JOBS:
-        assert import_module(f"spark_jobs.{job}").main(nightly.arguments_of(job, interval)) == 0, job
-    return receipts_of(nightly, interval)
 
 
 @pytest.fixture(scope="module")

@@ -47,7 +47,7 @@ class Night:
 
     def run(self, job: str, interval: DataInterval = NIGHT) -> int:
         """Run a job in this process, in the Spark that is up; its exit code."""
-        return int(import_module(f"spark_jobs.{job}").main(self.nightly.arguments_of(job, interval)))
+        return run_here(self.nightly, job, interval)
 
     def copy(self, folder: Path) -> "Night":
         shutil.copytree(self.folder, folder)
@@ -80,6 +80,11 @@ class Night:
         """Every file of every build, by its key."""
         store = FolderStore(self.folder / "store")
         return {key: store.get(key).data for key in store.keys("builds/")}
+
+
+def run_here(nightly: Nightly, job: str, interval: DataInterval) -> int:
+    """Run a job in this process, in the Spark that is up; its exit code."""
+    return int(import_module(f"spark_jobs.{job}").main(nightly.arguments_of(job, interval)))
 
 
 def draw_catalog(folder: Path, day: int = 0) -> Path:

@@ -32,7 +32,7 @@ def test_what_is_known_of_no_lake_starts_quickly(lake: str) -> None:
 
 @pytest.mark.full
 def test_a_jvm_that_starts_quickly_has_room_for_the_code_of_an_hour_in_one_application() -> None:
-    """Of itself it has 48 MB, which such an hour fills."""
+    """Of itself it has 48 MB, which such an hour can fill."""
     command = ["java", *jvm_options("").split(), "-XX:+PrintFlagsFinal", "-version"]
     flags = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     (room,) = re.findall(r" ReservedCodeCacheSize += (\d+)", flags)
