@@ -11,8 +11,10 @@ from retrieval.store.objects import FolderStore
 from schemas.intervals import DataInterval
 from schemas.receipts import Receipt, receipt_key
 from schemas.tables import IMAGE_FETCHES, IMAGES, PRODUCT_IMAGES, PRODUCTS, Table
+from spark_jobs.fetch.ledger import cycle_day, day_has_come
 from spark_jobs.fetch_images import JOB, main
 from spark_jobs.lake.tables import Lake
+from tests.spark_jobs.fetch.fault_server import Exchange, FaultServer
 
 FIRST_NIGHT = datetime(2026, 1, 2, 2, tzinfo=UTC)
 ONE_DAY = timedelta(days=1)
@@ -95,3 +97,17 @@ class Shop:
         schema = self.lake.spark.read.format("delta").load(self.lake.path(table)).schema
         frame = self.lake.spark.createDataFrame(rows, schema)
         frame.write.format("delta").mode("overwrite").save(self.lake.path(table))
+
+
+def path_with_day(server: FaultServer, name: str, *, comes_on_first_day: bool) -> str:
+    """A path whose link's day of the cycle comes on the second night, or long after it."""
+    for number in range(10_000):
+        day = cycle_day(server.url(f"/{name}-{number}.jpg"))
+        comes = day_has_come(day, FIRST_NIGHT, FIRST_NIGHT + (1 if comes_on_first_day else 9) * ONE_DAY)
+        if comes == comes_on_first_day:
+            return f"/{name}-{number}.jpg"
+    raise AssertionError("no such link")
+
+
+async def busy(exchange: Exchange) -> None:
+    await exchange.reply(429, b"", Retry_After="7200")
