@@ -27,6 +27,9 @@ LOCAL_SETTINGS = {
     "spark.sql.maxPlanStringLength": "200",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
+    "spark.python.daemon.module": "spark_jobs.running.worker_daemon",
+    # To be able to name the line that made a column, PySpark asks the JVM some ten things at each one.
+    "spark.python.sql.dataFrameDebugging.enabled": "false",
     "spark.driver.memory": "2g",
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
