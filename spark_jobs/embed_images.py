@@ -129,7 +129,7 @@ def record_vectors(lake: Lake, table: Table, encoded: DataFrame) -> tuple[dict[s
     rows = encoded.where(F.col("reason").isNull()).select(*table.column_names)
 
     def write() -> None:
-        lake.ensure(table).alias("held").merge(
+        lake.to_write(table).alias("held").merge(
             rows.alias("new"), "held.content_sha256 = new.content_sha256"
         ).whenNotMatchedInsertAll().execute()
 

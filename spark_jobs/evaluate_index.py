@@ -127,7 +127,7 @@ def record(findings: Findings, segment: Segment, context: JobContext, *, is_note
 def _merge_build(lake: Lake, row: tuple[object, ...]) -> None:
     ddl = ", ".join(f"{column.name} {column.sql_type}" for column in BUILDS.columns)
     made = lake.spark.createDataFrame([row], ddl).alias("made")
-    merge = lake.ensure(BUILDS).alias("known").merge(made, "known.build_id = made.build_id")
+    merge = lake.to_write(BUILDS).alias("known").merge(made, "known.build_id = made.build_id")
     merge.whenMatchedUpdateAll().whenNotMatchedInsertAll().execute()
 
 

@@ -62,7 +62,7 @@ def write_products(lake: Lake, settled: DataFrame) -> None:
     # Cut off from how it was settled: a merge plans and reads its source three times over.
     written = hold_rows(settled.where(F.col("action").isin(*map(str, WRITES))))
     (
-        lake.ensure(PRODUCTS).alias("known")
+        lake.to_write(PRODUCTS).alias("known")
         .merge(written.alias("settled"),
                "known.product_id = settled.product_id")
         .whenMatchedUpdate(f"settled.action = '{Action.UPDATE}' AND {unchanged_since}", set=columns)
@@ -80,7 +80,7 @@ def write_mentions(lake: Lake, settled: DataFrame) -> None:
     mentioned = settled.where(F.col("action") == str(Action.MENTION))
     values: dict[str, str | Column] = {"product_id": "now.product_id", "interval_end": "now.source_interval"}
     retry_conflicts(lambda: (
-        lake.ensure(PRODUCT_MENTIONS).alias("before").merge(mentioned.alias("now"), "before.product_id = now.product_id")
+        lake.to_write(PRODUCT_MENTIONS).alias("before").merge(mentioned.alias("now"), "before.product_id = now.product_id")
         .whenMatchedUpdate("now.source_interval > before.interval_end", set=values)
         .whenNotMatchedInsert(values=values).execute()
     ))  # fmt: skip
@@ -111,7 +111,7 @@ def write_interval(lake: Lake, record: Recorded, start_us: int, *, is_new: bool)
     if is_new:
         _append(lake, CATALOG_INTERVALS, now)
         return
-    intervals = lake.ensure(CATALOG_INTERVALS).alias("before").merge(now.alias("now"), _same_key(CATALOG_INTERVALS))
+    intervals = lake.to_write(CATALOG_INTERVALS).alias("before").merge(now.alias("now"), _same_key(CATALOG_INTERVALS))
     retry_conflicts(intervals.whenMatchedUpdateAll().execute)
 
 
@@ -145,7 +145,7 @@ def _merge_difference(lake: Lake, table: Table, before: DataFrame, now: DataFram
                 *[F.col(f"now.{name}").alias(name) for name in others], is_gone.alias("gone"))
     )  # fmt: skip
     if not difference.isEmpty():
-        retry_conflicts(lambda: _merge(lake.ensure(table), table, difference))
+        retry_conflicts(lambda: _merge(lake.to_write(table), table, difference))
 
 
 def _merge(target: DeltaTable, table: Table, difference: DataFrame) -> None:

@@ -32,7 +32,7 @@ def _photo_rows(outcomes: DataFrame, taken: DataFrame) -> DataFrame:
 
 def _merge_new_photos(lake: Lake, rows: DataFrame, *, replaces: bool) -> None:
     def write() -> None:
-        merge = lake.ensure(IMAGES).alias("held").merge(rows.alias("new"), "held.content_sha256 = new.content_sha256")
+        merge = lake.to_write(IMAGES).alias("held").merge(rows.alias("new"), "held.content_sha256 = new.content_sha256")
         if replaces:
             merge = merge.whenMatchedUpdateAll()
         merge.whenNotMatchedInsertAll().execute()
@@ -44,7 +44,7 @@ def _merge_verdicts(lake: Lake, moved: DataFrame) -> None:
     columns = ("verdict", "reason", "near_duplicate_of")
 
     def write() -> None:
-        lake.ensure(IMAGES).alias("held").merge(
+        lake.to_write(IMAGES).alias("held").merge(
             moved.alias("new"), "held.content_sha256 = new.content_sha256"
         ).whenMatchedUpdate(set={name: f"new.{name}" for name in columns}).execute()
 
@@ -58,7 +58,7 @@ def record_ledger(lake: Lake, outcomes: DataFrame) -> None:
     columns["fetched_as_of"] = "greatest(held.fetched_as_of, new.fetched_as_of)"
 
     def write() -> None:
-        lake.ensure(IMAGE_FETCHES).alias("held").merge(rows.alias("new"), "held.url = new.url").whenMatchedUpdate(
+        lake.to_write(IMAGE_FETCHES).alias("held").merge(rows.alias("new"), "held.url = new.url").whenMatchedUpdate(
             set=columns
         ).whenNotMatchedInsertAll().execute()
 

@@ -60,8 +60,8 @@ class Lake:
         """A table by its path, as SQL names it."""
         return _sql_name(self.path(table))
 
-    def ensure(self, table: Table) -> DeltaTable:
-        """The table, made if it is not there.
+    def ensure(self, table: Table) -> None:
+        """Make the table if it is not there.
 
         Raises SchemaTooNew where a later release wrote it, StoreNotWritable or Misconfigured where it cannot be made. A
         Lake looks at each table once: no release changes while a job runs.
@@ -77,7 +77,11 @@ class Lake:
             if table.change_feed and not found.has_feed:
                 self._switch_feed_on(path)
             self._ensured.add(path)
-        return DeltaTable.forPath(self.spark, path)
+
+    def to_write(self, table: Table) -> DeltaTable:
+        """The table, to be merged into; made if it is not there. Raises as `ensure` does."""
+        self.ensure(table)
+        return DeltaTable.forPath(self.spark, self.path(table))
 
     def look(self, table: Table) -> Snapshot:
         """What a table that is there says of itself; it is not altered, nor refused where a later release wrote it."""

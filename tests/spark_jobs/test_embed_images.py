@@ -186,7 +186,7 @@ def test_photos_are_looked_for_where_anything_came_since_the_night_before_or_was
     assert photos.run(str(bundle_folder), tmp_path) == 0
     table = embeddings(read(bundle_folder).model_id)
     if between == "vectors":
-        photos.lake.ensure(table).delete()
+        photos.lake.to_write(table).delete()
     if between == "a photo":
         photos.add(3)
     photos.leave_receipts("20260201T020000Z")

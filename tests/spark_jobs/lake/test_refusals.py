@@ -157,7 +157,7 @@ def builds(spark: SparkSession, count: int) -> DataFrame:
 
 
 def merge(lake: Lake, rows: DataFrame) -> None:
-    held = lake.ensure(BUILDS).alias("held").merge(rows.alias("new"), "held.build_id = new.build_id")
+    held = lake.to_write(BUILDS).alias("held").merge(rows.alias("new"), "held.build_id = new.build_id")
     held.whenNotMatchedInsertAll().execute()
 
 
