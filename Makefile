@@ -126,29 +126,30 @@ test-fast: $(STAMPS) ## the fast tier: no JVM, no server
 test-full: $(STAMPS) .jars/local/.archived ## the full tier: Spark, servers, a scheduler
 	@rm -rf test-output/taken && mkdir -p test-output/taken
 	in_what_needs_no_spark() { $(PIPELINE)/pytest -q -m "full and not gpu and not aws" $(WITHOUT_SPARK) $(PYTEST_ARGUMENTS); }
-	in_dags() { $(AIRFLOW)/pytest -q -m "full" tests/dags $(PYTEST_ARGUMENTS); }
 	# In one process: they share a Spark session.
 	in_nights() { $(PIPELINE)/pytest -q -m "full" tests/faults/pipeline tests/e2e $(PYTEST_ARGUMENTS); }
 	in_searcher_faults() { $(ONLINE)/pytest -q -m "full" tests/faults/online $(PYTEST_ARGUMENTS); }
 	in_searcher() { $(ONLINE)/pytest -q -m "full" tests/online $(PYTEST_ARGUMENTS); }
-	# Two at once, one for a core: whichever is free takes the next part.
+	# Two at once, one for a core: whichever is free takes the next part. A third beside them mostly waits for its scheduler.
 	rest() {
 	  local failed=
-	  for part in dags nights what_needs_no_spark searcher searcher_faults; do
+	  for part in nights what_needs_no_spark searcher searcher_faults; do
 	    if mkdir test-output/taken/$$part 2>/dev/null; then in_$$part || failed=1; fi
 	  done
 	  test -z "$$failed"
 	}
 	# Some 50 MB, which a test near the end of the chain waits for.
 	$(PIPELINE)/python -m tests.spark_jobs.fetch.hostile_photos > test-output/photos.log 2>&1 & photos=$$!
+	$(AIRFLOW)/pytest -q -m "full" tests/dags $(PYTEST_ARGUMENTS) > test-output/dags.log 2>&1 & dags=$$!
 	rest > test-output/beside.log 2>&1 & beside=$$!
-	trap 'kill $$photos 2>/dev/null; kill -- -$$beside 2>/dev/null || kill $$beside 2>/dev/null; exit 130' INT TERM
+	trap 'kill $$photos $$dags 2>/dev/null; kill -- -$$beside 2>/dev/null || kill $$beside 2>/dev/null; exit 130' INT TERM
 	failed=
 	$(PIPELINE)/pytest -q -m "full and not gpu and not aws" $(WITHOUT_SPARK:%=--ignore %) --ignore tests/online --ignore tests/fuzz --ignore tests/dags --ignore tests/faults --ignore tests/e2e $(PYTEST_ARGUMENTS) || failed=1
 	rest || failed=1
-	echo "make: what ran beside these, of: the scheduler's tests, the pipeline's faults, two nights end to end, what needs no Spark, the searcher (test-output/beside.log)"
+	echo "make: what ran beside these: the scheduler's tests (test-output/dags.log), and of the pipeline's faults, two nights end to end, what needs no Spark and the searcher (test-output/beside.log)"
+	wait $$dags || failed=1
 	wait $$beside || failed=1
-	tail -n 100 test-output/beside.log
+	tail -n 100 test-output/dags.log test-output/beside.log
 	test -z "$$failed"
 
 .PHONY: faults

@@ -21,10 +21,7 @@ def serve(address: str) -> None:
         listener.bind(address)
         listener.listen()
         # Before any job: a JVM that inherited a caller's output would keep it open after the job.
-        session = importlib.import_module("spark_jobs.running.session")
-        archive = importlib.import_module("spark_jobs.running.class_archive").archive_options()
-        long_lasting = importlib.import_module("tests.spark_jobs.jvm").LONG_LASTING_JVM
-        session.open_session("warm_jobs", settings={"spark.driver.extraJavaOptions": f"{long_lasting} {archive}"})
+        importlib.import_module("spark_jobs.running.session").open_session("warm_jobs")
         while True:
             caller, _ = listener.accept()
             with caller:

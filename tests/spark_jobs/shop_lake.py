@@ -111,23 +111,22 @@ class ShopLake:
         """Only what differs from the last write. Only links go; products are marked, photos and vectors stay."""
         now = {tuple(row[name] for name in table.key): row for row in copy.deepcopy(rows)}
         before = self._written.get(table.path, {})
-        gone = [{**row, "gone": True} for key, row in before.items() if key not in now]
+        gone = [{**row, "gone": True} for key, row in before.items() if key not in now and table is PRODUCT_IMAGES]
         differing = [{**row, "gone": False} for key, row in now.items() if row != before.get(key)]
+        replaces = gone or any(key in before for key, row in now.items() if row != before.get(key))
         self._written[table.path] = now if table is PRODUCT_IMAGES else before | now
-        if table is not PRODUCT_IMAGES:
-            gone = []
-        held = self.lake.ensure(table).alias("held")
+        self.lake.ensure(table)
         if not gone and not differing:
             return
         ddl = ", ".join([*(f"{column.name} {column.sql_type}" for column in table.columns), "gone BOOLEAN"])
         names = (*table.column_names, "gone")
         new = self.lake.spark.createDataFrame([tuple(row.get(name) for name in names) for row in gone + differing], ddl)
-        if not before:
+        if not replaces:
             new.drop("gone").write.format("delta").mode("append").save(self.lake.path(table))
             return
         columns = {name: f"new.{name}" for name in table.column_names}
         same_key = " AND ".join(f"held.{name} = new.{name}" for name in table.key)
-        merge = held.merge(new.alias("new"), same_key).whenMatchedDelete("new.gone")
+        merge = self.lake.to_write(table).alias("held").merge(new.alias("new"), same_key).whenMatchedDelete("new.gone")
         merge.whenMatchedUpdate(set=columns).whenNotMatchedInsert(values=columns).execute()  # type: ignore[arg-type]
 
 
