@@ -35,6 +35,8 @@ LOCAL_SETTINGS = {
     "spark.driver.bindAddress": "127.0.0.1",
     # Re-planning after every stage is a Spark job a stage: here it costs more than it can find.
     "spark.sql.adaptive.enabled": "false",
+    # By Spark's rule it would be 16 MB: zeroed, and left to the collector, for each join or aggregation of a few rows.
+    "spark.buffer.pageSize": "2m",
     # What is held until a row group is full, is copied again and again by the collector of so small a heap: photos most.
     "spark.hadoop.parquet.block.size": str(32 << 20),
 }
