@@ -30,7 +30,7 @@ WITH_EXECUTORS = "local-cluster[2,1,1024]"
 HOLD = """
 import os, sys, time
 held = os.environ["FAULTS_HELD"]
-if "pyspark.daemon" in sys.orig_argv and os.path.exists(held):
+if "pyspark.worker" in sys.orig_argv and os.path.exists(held):
     open(os.path.join(held, f"jvm-{os.getppid()}"), "w").close()
     while not os.path.exists(os.path.join(held, "go")):
         time.sleep(0.01)
