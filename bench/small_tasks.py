@@ -17,11 +17,12 @@ from collections.abc import Iterable
 import click
 import pyarrow as pa
 
-from bench.report import compare, print_figures
+from bench.report import Figure, compare, print_figures
 from spark_jobs.running import session
 
 BENCH = "small_tasks"
-OWN, SPARKS = "spark_jobs.running.worker_daemon", "pyspark.daemon"
+OWN, SPARKS = session.LOCAL_SETTINGS["spark.python.daemon.module"], "pyspark.daemon"
+_SPARKS_OWN = "Spark's own workers"
 _WARM_UP_JOBS = 10
 
 
@@ -71,7 +72,8 @@ def main(jobs: int, rounds: int, as_json: bool, as_daemon: str | None) -> None:
     figures = []
     for name in runs[0][0]:
         own, sparks = (statistics.median(run[side][name] for run in runs) for side in (0, 1))
-        figures.append(compare(BENCH, f"a job {name}", own, "ms", f"Spark's own workers, {sparks:.0f} ms", sparks))
+        figures.append(compare(BENCH, f"a job {name}", own, "ms", _SPARKS_OWN, sparks))
+        figures.append(Figure(BENCH, f"a job {name}, {_SPARKS_OWN}", sparks, "ms"))
     print_figures(figures, as_json)
 
 

@@ -34,7 +34,8 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """Spark as the jobs run it, but that it interprets expressions, since compiling them takes longer than these few rows, and
     that its JVM compiles for speed and has room, since this one lasts for a quarter of an hour.
-    The demo, the first of two nights end to end and their hour, and the faults that kill a job run jobs as they are.
+    The demo, the scheduler's nights, the first of two nights end to end and their hour, and the faults that kill a job run
+    jobs as they are.
 
     A job started inside the test process joins this session. Mark such tests `full`.
     """

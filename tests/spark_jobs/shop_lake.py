@@ -112,16 +112,17 @@ class ShopLake:
         now = {tuple(row[name] for name in table.key): row for row in copy.deepcopy(rows)}
         before = self._written.get(table.path, {})
         gone = [{**row, "gone": True} for key, row in before.items() if key not in now and table is PRODUCT_IMAGES]
-        differing = [{**row, "gone": False} for key, row in now.items() if row != before.get(key)]
-        replaces = gone or any(key in before for key, row in now.items() if row != before.get(key))
+        differing = {key: {**row, "gone": False} for key, row in now.items() if row != before.get(key)}
         self._written[table.path] = now if table is PRODUCT_IMAGES else before | now
         self.lake.ensure(table)
         if not gone and not differing:
             return
         ddl = ", ".join([*(f"{column.name} {column.sql_type}" for column in table.columns), "gone BOOLEAN"])
         names = (*table.column_names, "gone")
-        new = self.lake.spark.createDataFrame([tuple(row.get(name) for name in names) for row in gone + differing], ddl)
-        if not replaces:
+        new = self.lake.spark.createDataFrame(
+            [tuple(row.get(name) for name in names) for row in (*gone, *differing.values())], ddl
+        )
+        if not gone and differing.keys().isdisjoint(before):
             new.drop("gone").write.format("delta").mode("append").save(self.lake.path(table))
             return
         columns = {name: f"new.{name}" for name in table.column_names}
