@@ -1,5 +1,6 @@
 """The command `shoplens`: its subcommands come from entry points, so each environment offers what it can run."""
 
+import errno
 import sys
 from importlib.metadata import entry_points
 
@@ -62,10 +63,16 @@ def run_command(command: click.Command) -> None:
         print(f"{command.name}: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except OSError as error:  # a file or folder that was named, or a full disk behind standard output
-        print(f"{command.name}: {error}", file=sys.stderr)
+        print(f"{command.name}: {_plainly(error)}", file=sys.stderr)
         sys.exit(EXIT_MISCONFIGURED)
     if isinstance(outcome, int) and outcome:  # what a command's Exit comes to here
         sys.exit(outcome)
+
+
+def _plainly(error: OSError) -> str:
+    if error.filename and error.errno in (errno.EEXIST, errno.ENOTDIR):
+        return f"a file is where {error.filename} needs a folder: name another, or move the file away"
+    return str(error)
 
 
 if __name__ == "__main__":

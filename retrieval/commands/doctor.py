@@ -11,7 +11,7 @@ import click
 
 from retrieval.diagnosis.conditional_writes import check_store
 from retrieval.diagnosis.findings import Finding, State, exit_code_of, found_by
-from retrieval.diagnosis.host import check_clock, check_disks
+from retrieval.diagnosis.host import check_clock, check_disks, check_folder
 from retrieval.diagnosis.published import check_published
 from retrieval.encoders.bundles import default_cache_folder
 from retrieval.store.objects import ObjectStore, open_store
@@ -50,6 +50,9 @@ def doctor(store_uri: str, lake: str | None, cache: Path | None, as_json: bool) 
 
 
 def _examine(store: ObjectStore, other: ObjectStore, lake: str | None, cache: Path) -> Iterator[Finding]:
+    if missing := check_folder(store):
+        yield missing
+        return
     clock = found_by("clock", check_clock, store)
     yield clock
     if clock.state is State.WRONG and clock.exit_code == EXIT_TRY_AGAIN:

@@ -1,4 +1,4 @@
-"""Whether this host's clock and disks do for what CURRENT names."""
+"""Whether this host's clock and disks do for what CURRENT names, and a folder is there to hold it."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ from retrieval.diagnosis.findings import Finding, ok, warning, wrong
 from retrieval.encoders.bundles import find_bundle
 from retrieval.folders.kinds import BUILD_FOLDERS, DELTA_FOLDERS
 from retrieval.publishing.pointer import read_pointer
-from retrieval.store.objects import ObjectStore
+from retrieval.store.objects import FolderStore, ObjectStore
 from schemas.bundle import WEIGHTS_FILE
 from schemas.errors import ShopLensError
 from schemas.pointer import Served
@@ -22,6 +22,13 @@ CLOCK_WARNING = timedelta(minutes=1)
 _DATED_TO = timedelta(seconds=2)  # answers are dated in whole seconds, and take their time
 
 FreeBytes = Callable[[Path], int]
+
+
+def check_folder(store: ObjectStore) -> Finding | None:
+    """That the folder of a store on a disk is there, which the other checks would make; None where nothing is wrong."""
+    if not isinstance(store, FolderStore) or store.root.is_dir():
+        return None
+    return wrong("store: folder", f"there is no folder {store.root}", "mend --store, or make it for a new shop")
 
 
 def check_clock(store: ObjectStore, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Finding:

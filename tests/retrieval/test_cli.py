@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import click
 import pytest
 
@@ -47,6 +49,22 @@ def test_a_file_or_disk_that_refuses_is_one_line(
 
     assert code_of(drawing, monkeypatch) == 78
     assert capsys.readouterr().err == "drawing: [Errno 28] No space left on device: 'plot.png'\n"
+
+
+@pytest.mark.parametrize("below", ["", "deeper"])
+def test_a_file_in_the_way_of_a_folder_is_told_so(
+    below: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wanted = tmp_path / "taken" / below
+    (tmp_path / "taken").touch()
+
+    @click.command("making")
+    def making() -> None:
+        wanted.mkdir(parents=True, exist_ok=True)
+
+    assert code_of(making, monkeypatch) == 78
+    said = f"making: a file is where {wanted} needs a folder: name another, or move the file away\n"
+    assert capsys.readouterr().err == said
 
 
 def test_a_wrong_option_ends_with_2(monkeypatch: pytest.MonkeyPatch) -> None:

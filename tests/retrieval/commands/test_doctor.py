@@ -66,6 +66,14 @@ def test_a_store_that_does_not_answer_is_one_line_and_worth_another_try(
     assert "did not answer" in done.output
 
 
+def test_a_misspelt_folder_is_one_line_and_is_not_made(tmp_path: Path) -> None:
+    done = run(str(tmp_path / "stroe"), tmp_path)
+    assert done.exit_code == 78
+    (line,) = done.output.splitlines()
+    assert f"there is no folder {tmp_path / 'stroe'}: mend --store" in line
+    assert not (tmp_path / "stroe").exists()
+
+
 def test_json_holds_every_finding(store: FolderStore, tmp_path: Path) -> None:
     findings = json.loads(run(str(store.root), tmp_path, "--json").output)
     assert len(findings) == 11
