@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.arrays import Float32, Int64, Mask
-from retrieval.search.coded_scan import CodedScan
+from retrieval.search.coded_scan import CODES_A_ROW, CodedScan
 from retrieval.search.found import Found, best_of, least_of_best
 from retrieval.search.list_scan import scan_lists
 from retrieval.search.nearness import Nearness
@@ -36,10 +36,11 @@ SPREADS_ABOVE = 7.0
 
 ROWS_THAT_TELL = 20_000
 ABOVE_HIGHEST = 1.3
-SPREADS_ABOVE_MIN = 5.0
+SPREADS_ABOVE_MIN, SPREADS_ABOVE_MAX = 5.0, 14.0
 """After so many matches the highest that any of the best came above its centroid tells more than a sample: the next is
 expected to come no higher than three tenths more. A fifth more, which would do for a normal tail, lost one in forty of the
-best ten of ten million products. It is never taken for lower than the least of spreads."""
+best ten of ten million products. It is never taken for lower than the least of spreads, nor higher than the greatest: under
+filters that leave whole lists out, the best rows lie in a few wide ones, as far as that above."""
 
 FIRST_ROWS = 4_000
 GROWTH = 3
@@ -48,6 +49,10 @@ STRIDE_ROWS = 360_000
 """The nearest lists are read first, until so many matches were; then as many times more, and so on: in longer strides
 where small codes are read. Of a stride of a million, more estimates would have to be kept than a pass keeps at first, and
 all its codes be passed over again."""
+
+CODES_LEAST = 100_000
+"""So many small codes of the nearest lists are read at least, in two milliseconds: before there are best rows of a few wide lists,
+the highest of what was read says nothing of them."""
 
 MATCHES_MOST, MATCHES_SHARE = 1_000_000, 0.2
 """So many of the nearest matches are read at most, or that share of them where it is more: what no margin ends would be a scan
@@ -93,12 +98,13 @@ class MatchScan:
         answers: list[Found] = [] if found is None else [found]
         start, end = int(np.count_nonzero(self.chosen.by_list[self.nearness.order[:probed]])), len(self.lists)
         last = int(np.searchsorted(seen, max(MATCHES_MOST, MATCHES_SHARE * len(self.chosen))))
+        least = self._lists_read_at_least()
         wanted, floor, error, spread = int(seen[start]) + max(FIRST_ROWS, k), -np.inf, np.inf, self._spread()
         while True:
             if sum(len(scores) for scores, _ in answers) >= k:  # until then every list is read
                 floor = least_of_best(answers, min(k, BEST_ROWS))
                 in_reach = np.count_nonzero(self.near + self._margin(spread, answers, int(seen[start])) >= floor)
-                end = min(int(in_reach), last)
+                end = min(max(int(in_reach), least), last)
                 wanted = min(growth * int(seen[start]), int(seen[start]) + STRIDE_ROWS)
             if start >= end:
                 return best_of(answers, k)
@@ -106,6 +112,15 @@ class MatchScan:
             more, error = self._scan_lists(slice(start, stop), k, floor, error)
             answers += more
             start = stop
+
+    def _lists_read_at_least(self) -> int:
+        """How many of the nearest lists are read whatever the margin says: none where whole vectors are, which takes long."""
+        if self.estimates is None:
+            return 0
+        codes = np.cumsum(self.chosen.list_sizes[self.lists])
+        least = int(np.searchsorted(codes, CODES_LEAST))
+        least_matches = int(self.chosen.by_list[self.lists[:least]].sum())
+        return least if least and codes[least - 1] <= CODES_A_ROW * least_matches else 0
 
     def _spread(self) -> float:
         """How far above or below its centroid a match scores, the root of the mean square: of matches at equal distances all
@@ -123,7 +138,7 @@ class MatchScan:
             float(np.max(scores - self.nearness.scores[self.chosen.lists_of(rows)], initial=0))
             for scores, rows in answers
         )
-        return min(SPREADS_ABOVE * spread, max(SPREADS_ABOVE_MIN * spread, ABOVE_HIGHEST * highest))
+        return min(SPREADS_ABOVE_MAX * spread, max(SPREADS_ABOVE_MIN * spread, ABOVE_HIGHEST * highest))
 
     def _scan_lists(self, part: slice, k: int, floor: float, error: float) -> tuple[list[Found], float]:
         """Answers that hold the k best of some lists, and the error of estimates; what scores below `floor` need not be among

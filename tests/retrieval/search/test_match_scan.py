@@ -107,6 +107,7 @@ def test_of_matches_far_from_the_query_only_the_nearest_lists_are_read(
     monkeypatch.setattr(match_scan, "ROWS_THAT_TELL", rows_that_tell)
     monkeypatch.setattr(match_scan, "ALL_READ_MAX", 500)
     monkeypatch.setattr(match_scan, "FIRST_ROWS", 500)
+    monkeypatch.setattr(match_scan, "CODES_LEAST", 0)
     read: list[int] = []
     scan_part = MatchScan._scan_lists
 
@@ -124,6 +125,36 @@ def test_of_matches_far_from_the_query_only_the_nearest_lists_are_read(
     assert found[:BEST_ROWS].tolist() == truth[:BEST_ROWS].tolist()
     assert len(found) == K
     assert sum(read) < 0.75 * len(rows)
+
+
+@pytest.fixture(scope="module", params=["ivf_fp16", "ivf_rabitq"])
+def one_wide(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Segment:
+    """Tight lists, all but a few as near to the query (the first axis), and three rows of a list further off that lie nearer than
+    all others."""
+    rng = np.random.default_rng(8)
+    centres = rng.standard_normal((16, DIMENSION))
+    centres[:, 0] = 0
+    centres *= np.sqrt(1 - 0.4**2) / np.linalg.norm(centres, axis=1, keepdims=True)
+    centres[:, 0] = 0.4
+    centres[-1, 0] = 0.2
+    vectors = np.repeat(centres, CROWD // len(centres), axis=0) + 0.01 * rng.standard_normal((CROWD, DIMENSION))
+    vectors[-3:, 0] += 0.3
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    return build_of(vectors, request.param, 4 * len(centres), tmp_path_factory.mktemp("one_wide"))
+
+
+@pytest.mark.parametrize(("codes_least", "are_found"), [(CROWD + 1, True), (0, False)])
+def test_the_best_rows_of_a_list_that_no_margin_reaches_are_found_where_small_codes_are_read(
+    one_wide: Segment, codes_least: int, are_found: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(match_scan, "CODES_LEAST", codes_least)
+    monkeypatch.setattr(match_scan, "FIRST_ROWS", 500)
+    query = np.eye(DIMENSION, dtype=np.float32)[0]
+    chosen = RowSet.of_rows(np.arange(CROWD), CROWD, one_wide.list_starts)
+    _, found = scan_matches(one_wide.index, one_wide.estimates, one_wide.vectors, query, K, chosen, 100)
+    best = exact_search(one_wide.vectors, query[np.newaxis], 3)[1][0]
+    assert Nearness(one_wide.index, query).scores[chosen.lists_of(best)].max() < 0.3
+    assert np.isin(best, found).tolist() == 3 * [are_found]
 
 
 def test_lists_are_read_until_as_many_were_found_as_are_wanted(
@@ -173,9 +204,10 @@ def test_what_was_read_moves_the_margin_within_its_bounds(clustered: Segment, mo
         return scan._margin(0.01, [(np.array([near + above], np.float32), np.array([7]))], rows_read)
 
     assert margin(0.05, 499) == pytest.approx(0.07)  # a sample's seven spreads
-    assert margin(0.05, 500) == pytest.approx(0.065, abs=1e-6)  # three tenths above the highest
+    assert margin(0.05, 500) == pytest.approx(0.065, abs=1e-6)  # three tenths above the highest,
+    assert margin(0.08, 500) == pytest.approx(0.104, abs=1e-6)  # also where that is more than the sample's
     assert margin(0.01, 500) == pytest.approx(0.05)  # at least five spreads
-    assert margin(0.20, 500) == pytest.approx(0.07)  # at most seven
+    assert margin(0.20, 500) == pytest.approx(0.14)  # at most fourteen
 
 
 @pytest.mark.parametrize(("most", "share"), [(4_000, 0.0), (0, 0.25)])
